@@ -1,0 +1,88 @@
+/*
+ * limits.h: every maximum of the engine, with the asserts that relate them.
+ *
+ * A name ends in its unit and `_MAX`. What needs more is refused by the name that stands beside it,
+ * never cut silently.
+ */
+#ifndef MOMENT_LIMITS_H
+#define MOMENT_LIMITS_H
+
+#include <moment/frame.h>
+
+/* How many can be in flight */
+enum {
+	BATCH_ENTRIES_MAX = 256, /* entries of one tick = of one journal batch */
+	JOURNAL_BATCHES_IN_FLIGHT_MAX = 2,
+	SOURCES_MAX = 64,		/* names of sources ever seen; refused: ERROR PEERS */
+	GATEWAYS_MAX = 64,		/* names of gateways ever seen; refused: ERROR PEERS */
+	CONNECTIONS_MAX = 256,		/* at once, of all kinds; refused: closed at accept, counted */
+	WINDOW_BYTES = 4 << 20,		/* WELCOME.window_bytes: what a source may have unacknowledged */
+	WINDOW_EVENTS = 65536,		/* WELCOME.window_events */
+	GATEWAY_WINDOW_MESSAGES = 8192, /* sent to a gateway and not yet accepted */
+};
+
+/* Names and bodies */
+enum {
+	NAME_BYTES_MAX = 63,	 /* any name of the catalogue, of a peer, of a subscription */
+	BODY_FIELDS_MAX = 256,	 /* distinct body fields of one catalogue */
+	STRING_BYTES_MAX = 1024, /* one string of a body or an attribute; longer: BAD_BODY */
+	REF_BYTES_MAX = 64,	 /* body.ref, .of, .card; longer: BAD_BODY */
+	REF_PARTS_MAX = 6,	 /* (stage, type) pairs of one ref; more: BAD_BODY */
+};
+
+/* One catalogue; more is an error of `moment check` that names the figure and the limit */
+enum {
+	CATALOGUE_BYTES_MAX = 4 << 20, /* all files together */
+	CATALOGUE_FILES_MAX = 256,
+	EVENT_TYPES_MAX = 1024,
+	ATTRIBUTES_MAX = 256, /* of profile */
+	AGGREGATES_MAX = 64,  /* one bit each in a window entry */
+	RULES_MAX = 16384,    /* fraud, critical and subscriptions together */
+	PARAMS_MAX = 16,      /* of one subscription kind */
+	CHANNELS_MAX = 16,
+	LANGUAGES_MAX = 32,
+	MESSAGES_MAX = 16384,
+	RATES_MAX = 192,
+	PROGRAM_INSTRUCTIONS_MAX = 1024, /* one compiled expression */
+	PROGRAM_DEPTH_MAX = 64,		 /* nesting of an expression */
+};
+
+/* One customer, account */
+enum {
+	HOLDERS_MAX = 64,	/* of one account */
+	CARDS_MAX = 64,		/* of one account */
+	SUBSCRIPTIONS_MAX = 64, /* of one customer; more: BAD_BODY */
+	SUBSCRIPTION_ACCOUNTS_MAX = 16,
+	ROW_BYTES_MAX = 32768,	       /* one packed customer or account row; more: BAD_BODY */
+	WINDOW_LOG_EVENTS_MAX = 50000, /* entries of one key; beyond: no data, counted WINDOW_FULL */
+};
+
+/* What one event can give */
+enum {
+	TEXT_BYTES_MAX = 20000, /* one rendered text */
+	MESSAGE_BODY_BYTES_MAX = TEXT_BYTES_MAX + 2048,
+	REASONS_MAX = 8, /* rules named in a VERDICT */
+};
+
+/* Journal and outbox */
+enum {
+	JOURNAL_ENTRY_BYTES_MAX = CATALOGUE_BYTES_MAX + FRAME_BYTES_MAX,
+	JOURNAL_BATCH_BYTES_MAX =
+		BATCH_ENTRIES_MAX * (FRAME_BYTES_MAX + 64) + JOURNAL_ENTRY_BYTES_MAX + (1 << 20),
+	JOURNAL_SEGMENT_BYTES = 64 << 20,
+	OUTBOX_CHUNK_BYTES = FRAME_BYTES_MAX,
+	OUTBOX_CHUNK_FRAMES_MAX = 512,
+	OUTBOX_MEMORY_BYTES = 64 << 20, /* above it no batch is taken until a checkpoint has spilled; one
+					   batch may overshoot */
+	CHANNEL_SLOTS_MAX = 32,		/* channels ever seen, over all reloads */
+	LANES = 2,			/* critical first, then the rest */
+	QUEUES_MAX = CHANNEL_SLOTS_MAX * LANES,
+	LEGS_REMEMBERED_MAX = 1 << 20, /* accepted legs that a RECEIPT can still move; older: REFUSED */
+};
+
+_Static_assert(JOURNAL_BATCH_BYTES_MAX <= JOURNAL_SEGMENT_BYTES, "a batch fits in a segment");
+_Static_assert(MESSAGE_BODY_BYTES_MAX + FRAME_HEADER_BYTES <= FRAME_BYTES_MAX, "a message fits in a frame");
+_Static_assert((int)CHANNELS_MAX <= (int)CHANNEL_SLOTS_MAX, "each channel has a slot");
+_Static_assert(AGGREGATES_MAX <= 64, "one bit each in window_entry.feeds");
+
+#endif
