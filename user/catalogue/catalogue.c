@@ -1,0 +1,154 @@
+/*
+ * catalogue.c: questions to a compiled catalogue: names to numbers, and what it has, in words.
+ *
+ * A catalogue is read-only, so every function may be called from any thread. Names are found in sorted
+ * tables or short lists; nothing is allocated. The printed forms are for people and for tests.
+ */
+#include "catalogue.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+const char *const event_stage_names[STAGE_COUNT] = { NULL, "request", "authorised", "posted", "released" };
+const char *const holder_role_names[ROLE_COUNT] = { NULL,	  "owner",    "co_owner",
+						    "authorised", "guardian", "delegate" };
+
+static int compare(const char *name, const char *text, size_t len)
+{
+	size_t n = strlen(name);
+	int order = memcmp(name, text, n < len ? n : len);
+
+	return order ? order : n < len ? -1 : n > len;
+}
+
+const struct cat_rule *catalogue_rule_find(const struct catalogue *c, const char *name, size_t len)
+{
+	uint32_t low = 0, high = c->rule_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct cat_rule *rule = &c->rules[c->rules_by_name[middle]];
+		int order = compare(rule->name, name, len);
+		if (order == 0)
+			return rule;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+int catalogue_channel_find(const struct catalogue *c, const char *name, size_t len)
+{
+	for (int i = 0; i < c->channel_count; i++)
+		if (compare(c->channels[i].name, name, len) == 0)
+			return i;
+	return -1;
+}
+
+int catalogue_attribute_find(const struct catalogue *c, const char *name, size_t len)
+{
+	for (int i = 0; i < c->attribute_count; i++)
+		if (compare(c->attributes[i].name, name, len) == 0)
+			return i;
+	return -1;
+}
+
+/* es-CO, then es, then the bank's. */
+int catalogue_language_find(const struct catalogue *c, const char *tag, size_t len)
+{
+	while (len > 0) {
+		for (int i = 0; i < c->language_count; i++)
+			if (compare(c->languages[i].tag, tag, len) == 0)
+				return i;
+		while (len > 0 && tag[len - 1] != '-')
+			len--;
+		if (len > 0)
+			len--;
+	}
+	return c->language;
+}
+
+static void print_names(const struct catalogue *c, const char *what, const uint16_t *rules, uint16_t n,
+			const char **between, FILE *to)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		fprintf(to, "%s%s%s", i ? ", " : *between, i ? "" : what, c->rules[rules[i]].name);
+		*between = "; ";
+	}
+}
+
+static void print_reasons(const struct catalogue *c, const struct cat_event *e, FILE *to)
+{
+	const char *between = "";
+	bool first = true;
+
+	if (e->history == HISTORY_FULL) {
+		fprintf(to, "history: full");
+		between = "; ";
+	}
+	for (unsigned a = 0; a < c->aggregate_count; a++)
+		if (e->feeds >> a & 1) {
+			fprintf(to, "%s%s%s", first ? between : ", ", first ? "aggregates " : "",
+				c->aggregates[a].name);
+			first = false;
+			between = "; ";
+		}
+	print_names(c, "fraud ", e->fraud, e->fraud_count, &between, to);
+	print_names(c, "critical ", e->critical, e->critical_count, &between, to);
+	first = true;
+	for (unsigned r = c->subscription_first; r < c->rule_count; r++) {
+		unsigned bit = r - c->subscription_first;
+		if (!(e->subscription_bits[bit / 64] >> (bit % 64) & 1))
+			continue;
+		fprintf(to, "%s%s%s", first ? between : ", ", first ? "subscriptions " : "",
+			c->rules[r].name);
+		first = false;
+	}
+}
+
+void catalogue_interest_print(const struct catalogue *c, FILE *to)
+{
+	for (unsigned i = 0; i < c->event_count; i++) {
+		const struct cat_event *e = &c->events[i];
+		bool keep = c->interest->type[e->code].action != INTEREST_DROP;
+		fprintf(to, "%-24s %5u  %s  ", e->name, e->code, keep ? "keep" : "drop");
+		if (keep)
+			print_reasons(c, e, to);
+		else
+			fprintf(to, "no rule, no aggregate, history: rules");
+		fputc('\n', to);
+	}
+}
+
+static void print_count(FILE *to, const char *what, unsigned n)
+{
+	fprintf(to, "%-16s %6u\n", what, n);
+}
+
+void catalogue_summary_print(const struct catalogue *c, FILE *to)
+{
+	unsigned dropped = 0;
+
+	for (unsigned i = 0; i < c->event_count; i++)
+		dropped += c->interest->type[c->events[i].code].action == INTEREST_DROP;
+	fprintf(to, "%-16s %016" PRIx64 "%016" PRIx64 "\n", "catalogue", c->hash.high, c->hash.low);
+	print_count(to, "event types", c->event_count);
+	print_count(to, "  dropped", dropped);
+	print_count(to, "body fields", c->field_count);
+	print_count(to, "attributes", c->attribute_count);
+	print_count(to, "aggregates", c->aggregate_count);
+	print_count(to, "fraud rules", c->critical_first);
+	print_count(to, "critical rules", (unsigned)c->subscription_first - c->critical_first);
+	print_count(to, "subscriptions", (unsigned)c->rule_count - c->subscription_first);
+	print_count(to, "channels", c->channel_count);
+	print_count(to, "messages", c->message_count);
+	fprintf(to, "%-16s", "languages");
+	for (unsigned i = 0; i < c->language_count; i++)
+		fprintf(to, " %s%s", c->languages[i].tag, i == c->language ? " (the bank's)" : "");
+	fputc('\n', to);
+	print_count(to, "currencies", (unsigned)c->rates.count + 1);
+	fprintf(to, "%-16s %s, %u offsets\n", "zone", c->zone.name, c->zone.count);
+}
