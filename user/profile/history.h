@@ -1,0 +1,98 @@
+/*
+ * history: what the engine remembers of events: windows per customer, account and card, and references
+ * (one purchase is several events). Exact to the event; late ones in their place; reversals taken back out.
+ *
+ * history_apply walks one event: reference rules (decisions 11-17), windows (18-23), and the values of the
+ * aggregates as of it. The order of calls is the order of the journal, and is all that the result depends on.
+ *
+ * Memory: a slab for logs, a table of cells (one per key), a table of references, all reserved at init.
+ * Engine thread only; history_checkpoint is called at a tick's edge.
+ */
+#ifndef PROFILE_HISTORY_H
+#define PROFILE_HISTORY_H
+
+#include <base/records.h>
+#include <catalogue/catalogue.h>
+#include <moment/counters.h>
+
+struct history;
+
+/* One event as far as memory goes. Strings are borrowed for the call. */
+struct history_event {
+	const struct cat_event *type;
+	int64_t time, now;
+	int64_t amount, balance; /* balance INT64_MIN = no data */
+	struct value base;	 /* int, no data (no rate) or error */
+	uint64_t customer, account;
+	uint16_t currency, country, mcc;
+	uint8_t touchpoint;
+	enum event_stage stage; /* already resolved: absent = posted, or request with flag bit 0 */
+	bool reversal;
+	bool provisional;	     /* the customer has no record */
+	const char *card, *ref, *of; /* NULL = absent */
+	uint32_t card_bytes, ref_bytes, of_bytes;
+};
+
+struct history_result {
+	enum event_outcome outcome; /* DECIDED: rules run as below; else the final outcome */
+	bool fraud;		    /* fraud rules without `stages` run */
+	bool counted;		    /* critical and subscription rules without `stages` run */
+	bool staged;		    /* rules that list this event's stage run */
+	uint32_t window_full;	    /* reads that found a key beyond its limit */
+};
+
+__attribute__((warn_unused_result)) int history_create(struct history **out, uint64_t windows_bytes,
+						       uint64_t cells_max, uint64_t refs_max);
+void history_destroy(struct history *h);
+
+/*
+ * A catalogue is in force from `now` on: aggregates whose identity is unchanged keep their state, the others
+ * start (decisions 20). `empty` = the store was empty and the catalogue says `starts: empty`.
+ */
+void history_activate(struct history *h, const struct catalogue *c, int64_t now, bool empty);
+
+/* At most so many bytes for windows from now on (bank.memory.windows); never more than was reserved. */
+void history_limit(struct history *h, uint64_t windows_bytes);
+
+/* Room for a batch's worst case (256 events): false = checkpoint or memory first; nothing is lost by waiting.
+ */
+bool history_has_room(const struct history *h);
+
+/*
+ * Applies one event. `where` is evaluated with `env` (spaces EVENT, BODY, PROFILE filled by the caller).
+ * agg[i] is the value of catalogue.aggregates[i] as of the event, filled for those in type->reads (others
+ * untouched) when the outcome is DECIDED.
+ */
+void history_apply(struct history *h, const struct catalogue *c, const struct history_event *event,
+		   const struct cel_env *env, struct value *agg, struct history_result *result);
+
+/*
+ * A PROFILE made the customer known: its windows are no longer provisional (decisions 9). To be called for
+ * every applied PROFILE of a customer, with the entry's now.
+ */
+void history_customer_known(struct history *h, uint64_t customer, int64_t now);
+/* A hint, without effect on any outcome: an event is near. Steps 0, 1, 2 some 18, 12, 6 events ahead; reads
+ * its keys only. */
+void history_prefetch(struct history *h, const struct history_event *event, uint32_t step);
+
+/* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references. */
+struct history_sizes {
+	uint64_t cells, entries, windows_bytes, windows_bytes_max, refs, refs_max, refs_evicted,
+		provisional_forgotten;
+};
+void history_sizes(const struct history *h, struct history_sizes *out);
+
+/* Everything changed since the last call, as records CELL, REF and META "history". */
+void history_checkpoint(struct history *h, struct records *records);
+/* Takes back one record of a checkpoint, META "history" before CELL and REF. False: the bytes make no sense,
+ * or do not fit. */
+bool history_load(struct history *h, enum record_space space, const void *key, uint32_t key_bytes,
+		  const void *value, uint32_t value_bytes);
+/* After the last history_load. */
+bool history_loaded(struct history *h);
+
+/* xxh3-128 over the whole state in an order of its own (keys ascending): for replay against live, tests.
+ * Slow. */
+struct hash128 history_digest(const struct history *h);
+
+#endif

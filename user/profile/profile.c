@@ -1,0 +1,240 @@
+/*
+ * profile.c: the profile stage. Per event, in journal order: rows of actor and account, the body, money in
+ * the bank's currency, then history_apply, which moves windows and references and says what the event is. The
+ * values land in columns of this stage's own, sized at start for a full batch; nothing is allocated here.
+ *
+ * The order of judgement is docs/decisions.md line 18. How to read on: history.h for windows, store.h for
+ * rows.
+ */
+#include "profile.h"
+
+#include "body.h"
+
+#include <assert.h>
+#include <base/money.h>
+#include <catalogue/env.h>
+#include <string.h>
+
+enum { SCRATCH_BYTES = 64 << 10 };
+static const int64_t FUTURE_NS_MAX = INT64_C(300) * 1000000000;
+
+int profile_init(struct profile_columns *columns)
+{
+	size_t rows = BATCH_ENTRIES_MAX;
+
+	*columns = (struct profile_columns){ 0 };
+	int rc = region_init(&columns->region,
+			     sizeof(struct value) * (rows * (FIELD_COUNT + BODY_FIELDS_MAX + AGGREGATES_MAX) +
+						     ATTRIBUTES_MAX) +
+				     SCRATCH_BYTES + 4096);
+	if (rc)
+		return rc;
+	columns->fields = region_take(&columns->region, sizeof(struct value) * rows * FIELD_COUNT);
+	columns->body_fields = region_take(&columns->region, sizeof(struct value) * rows * BODY_FIELDS_MAX);
+	columns->aggregates = region_take(&columns->region, sizeof(struct value) * rows * AGGREGATES_MAX);
+	columns->actor = region_take(&columns->region, sizeof(struct value) * ATTRIBUTES_MAX);
+	columns->scratch = region_take(&columns->region, SCRATCH_BYTES);
+	assert(columns->scratch);
+	return 0;
+}
+
+void profile_deinit(struct profile_columns *columns)
+{
+	region_deinit(&columns->region);
+}
+
+static struct value int_value(enum value_type type, int64_t i)
+{
+	return (struct value){ .type = (uint8_t)type, .status = VALUE_OK, .i = i };
+}
+
+/* 0 stands for no data in the header's code fields. */
+static struct value code_value(int64_t code)
+{
+	return (struct value){ .type = TYPE_INT, .status = code ? VALUE_OK : VALUE_NO_DATA, .i = code };
+}
+
+static struct value text_value(const char *s, uint32_t bytes)
+{
+	return (struct value){
+		.type = TYPE_STRING, .status = s ? VALUE_OK : VALUE_NO_DATA, .bytes = bytes, .s = s
+	};
+}
+
+static struct value base_value(const struct catalogue *c, const struct frame_header *h)
+{
+	struct value v = { .type = TYPE_INT, .status = VALUE_OK };
+	bool overflow = false;
+
+	if (!money_to_base(&c->rates, h->amount, h->currency, &v.i, &overflow)) {
+		v.status = overflow ? VALUE_ERROR : VALUE_NO_DATA;
+		v.bytes = overflow ? VALUE_ERROR_RANGE : 0;
+	}
+	return v;
+}
+
+static void fields_fill(struct value *f, const struct catalogue *c, const struct event *e,
+			const struct body *body)
+{
+	const struct frame_header *h = e->header;
+	const char *stage = event_stage_names[body->stage];
+
+	f[FIELD_type] =
+		text_value(e->type ? e->type->name : NULL, e->type ? (uint32_t)strlen(e->type->name) : 0);
+	f[FIELD_sequence] = int_value(TYPE_INT, (int64_t)h->sequence);
+	f[FIELD_customer] = int_value(TYPE_INT, (int64_t)h->customer); /* 0 is a value (SEMANTICS 3) */
+	f[FIELD_account] = int_value(TYPE_INT, (int64_t)h->account);
+	f[FIELD_time] = int_value(TYPE_TIMESTAMP, h->time);
+	f[FIELD_amount] = int_value(TYPE_INT, h->amount);
+	f[FIELD_balance] =
+		h->balance == FRAME_BALANCE_NO_DATA ? code_value(0) : int_value(TYPE_INT, h->balance);
+	f[FIELD_base] = base_value(c, h);
+	f[FIELD_currency] = int_value(TYPE_INT, h->currency);
+	f[FIELD_country] = code_value(h->country);
+	f[FIELD_mcc] = code_value(h->mcc);
+	f[FIELD_touchpoint] = code_value(h->touchpoint);
+	f[FIELD_stage] = text_value(stage, (uint32_t)strlen(stage));
+	f[FIELD_ref] = text_value(body->ref, body->ref_bytes);
+	f[FIELD_card] = text_value(body->card, body->card_bytes);
+	f[FIELD_original_amount] =
+		body->has_original_amount ? int_value(TYPE_INT, body->original_amount) : code_value(0);
+	f[FIELD_original_currency] =
+		body->has_original_currency ? int_value(TYPE_INT, body->original_currency) : code_value(0);
+}
+
+static void actor_fill(struct value *out, const struct store *store, const struct catalogue *c,
+		       const struct row *row)
+{
+	if (row) {
+		row_profile(store, c, row, out);
+		return;
+	}
+	for (unsigned i = 0; i < c->attribute_count; i++)
+		out[i] = (struct value){ .type = (uint8_t)c->attributes[i].type, .status = VALUE_NO_DATA };
+}
+
+static bool row_known(const struct row *row)
+{
+	return row && !(row->flags & ROW_PROVISIONAL);
+}
+
+/* Does a `where` of the aggregates that this type feeds read the profile? */
+static bool where_reads_profile(const struct catalogue *c, uint64_t feeds)
+{
+	for (; feeds; feeds &= feeds - 1) {
+		const struct cat_aggregate *a = &c->aggregates[__builtin_ctzll(feeds)];
+		if (a->has_where && (a->where.spaces & 1u << SPACE_PROFILE))
+			return true;
+	}
+	return false;
+}
+
+static void event_remember(struct profile_columns *columns, const struct store *store,
+			   struct history *history, const struct catalogue *c, struct event *e,
+			   const struct body *body, struct value *aggregates)
+{
+	const struct frame_header *h = e->header;
+	struct history_event he = {
+		.type = e->type,
+		.time = h->time,
+		.now = e->now,
+		.amount = h->amount,
+		.balance = h->balance,
+		.base = e->fields[FIELD_base],
+		.customer = h->customer,
+		.account = h->account,
+		.currency = h->currency,
+		.country = h->country,
+		.mcc = h->mcc,
+		.touchpoint = h->touchpoint,
+		.stage = body->stage,
+		.reversal = (h->flags & FRAME_REVERSAL) != 0,
+		.provisional = e->provisional,
+		.card = body->card,
+		.ref = body->ref,
+		.of = body->of,
+		.card_bytes = body->card_bytes,
+		.ref_bytes = body->ref_bytes,
+		.of_bytes = body->of_bytes,
+	};
+	struct cel_env env = event_env(c, e, columns->scratch, SCRATCH_BYTES);
+	struct history_result result;
+
+	if (where_reads_profile(c, e->type->feeds))
+		actor_fill(columns->actor, store, c, row_known(e->actor) ? e->actor : NULL);
+	env.space[SPACE_PROFILE] = columns->actor;
+	history_apply(history, c, &he, &env, aggregates, &result);
+	e->outcome = (uint8_t)result.outcome;
+	e->fraud = result.fraud;
+	e->counted = result.counted;
+	e->staged = result.staged;
+	columns->window_full += result.window_full;
+}
+
+static void event_fill(struct profile_columns *columns, struct store *store, struct history *history,
+		       const struct catalogue *c, const struct batch_entry *entry, struct event *e,
+		       uint32_t row)
+{
+	struct value *fields = columns->fields + (size_t)row * FIELD_COUNT;
+	struct value *body_fields = columns->body_fields + (size_t)row * c->field_count;
+	struct value *aggregates = columns->aggregates + (size_t)row * AGGREGATES_MAX;
+	const struct frame_header *h = entry->data;
+	int type = c->event_by_code[h->type];
+	struct body body;
+
+	*e = (struct event){
+		.header = h,
+		.body = (const uint8_t *)entry->data + FRAME_HEADER_BYTES,
+		.body_bytes = entry->bytes - FRAME_HEADER_BYTES,
+		.source = entry->source,
+		.position = entry->position,
+		.now = entry->now,
+		.type = type >= 0 ? &c->events[type] : NULL,
+		.fields = fields,
+		.body_fields = body_fields,
+		.aggregates = aggregates,
+	};
+	e->actor = h->customer ? store_customer(store, h->customer) : NULL;
+	e->account = h->account ? store_account(store, h->account) : NULL;
+	e->provisional = !row_known(e->actor);
+	const char *error = body_read(c, e->type, h, e->body, e->body_bytes, &body, body_fields);
+	e->stage = (uint8_t)body.stage;
+	if (error || ((h->flags & FRAME_REVERSAL) && !body.of)) {
+		e->outcome = EVENT_BAD_BODY;
+		return;
+	}
+	fields_fill(fields, c, e, &body);
+	if (!e->type)
+		e->outcome = EVENT_UNKNOWN_TYPE;
+	else if (h->time - FUTURE_NS_MAX > e->now)
+		e->outcome = EVENT_FROM_THE_FUTURE;
+	else
+		event_remember(columns, store, history, c, e, &body, aggregates);
+	assert(e->outcome != EVENT_NONE && e->outcome < EVENT_OUTCOME_COUNT);
+}
+
+/* Cells of events further on, a step of the way each: pointers first, then what they point to. */
+static void cells_prefetch(struct history *history, const struct batch_entry *entries, uint32_t count,
+			   uint32_t at)
+{
+	static const uint32_t ahead[] = { 18, 12, 6 };
+
+	for (uint32_t step = 0; step < sizeof ahead / sizeof *ahead; step++) {
+		if (at + ahead[step] >= count)
+			continue;
+		const struct frame_header *h = entries[at + ahead[step]].data;
+		struct history_event event = { .customer = h->customer, .account = h->account };
+		history_prefetch(history, &event, step);
+	}
+}
+
+void profile_run(struct profile_columns *columns, struct store *store, struct history *history,
+		 const struct catalogue *c, const struct batch_entry *entries, uint32_t count,
+		 struct event *events)
+{
+	assert(count <= BATCH_ENTRIES_MAX);
+	for (uint32_t i = 0; i < count; i++) {
+		cells_prefetch(history, entries, count, i);
+		event_fill(columns, store, history, c, &entries[i], &events[i], i);
+	}
+}

@@ -1,0 +1,34 @@
+/*
+ * profile: the stage that turns the frames of a run into events with the values as of each (batch.h).
+ *
+ * In: EVENT entries in journal order. Out: struct event with outcome, rows of actor and account, and columns
+ * of values. It walks the run in order, since windows and references move with each event. Rows are lent
+ * until the next change or checkpoint, columns until the next run.
+ *
+ * Test: tests/unit/profile/test_profile.c; the model's twin is tests/model.
+ */
+#ifndef PROFILE_PROFILE_H
+#define PROFILE_PROFILE_H
+
+#include <moment/batch.h>
+#include <profile/history.h>
+#include <profile/store.h>
+
+/* The columns of a run; memory is taken once. */
+struct profile_columns {
+	struct region region;
+	struct value *fields, *body_fields, *aggregates;
+	struct value *actor; /* one profile, for `where` */
+	char *scratch;
+	uint64_t window_full;
+};
+
+__attribute__((warn_unused_result)) int profile_init(struct profile_columns *columns);
+void profile_deinit(struct profile_columns *columns);
+
+/* Fills events[0..count) from entries; count <= BATCH_ENTRIES_MAX. */
+void profile_run(struct profile_columns *columns, struct store *store, struct history *history,
+		 const struct catalogue *c, const struct batch_entry *entries, uint32_t count,
+		 struct event *events);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * row: one golden record, packed. A customer: attributes by column, then subscriptions. An account: fixed
+ * fields, holders, cards. Integers little-endian, every part on an 8-byte edge, offsets from the row's first
+ * byte; no pointers, so a row is read where it lies.
+ */
+#ifndef PROFILE_ROW_H
+#define PROFILE_ROW_H
+
+#include <catalogue/catalogue.h>
+
+enum row_kind { ROW_CUSTOMER = 1, ROW_ACCOUNT = 2 };
+enum { ROW_PROVISIONAL = 1 << 0 }; /* subscriptions without a PROFILE so far */
+
+struct row {		/* header of every row */
+	uint32_t bytes; /* the whole row, a multiple of 8 */
+	uint16_t kind;	/* enum row_kind */
+	uint16_t flags;
+	uint64_t layout;   /* low half of the layout's hash; accounts: a fixed version */
+	uint64_t key;	   /* customer or account */
+	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, subscriptions; account: fields,
+			      holders, cards, strings */
+};
+_Static_assert(sizeof(struct row) == 40, "fixed in the store");
+
+struct row_holder {
+	uint64_t customer;
+	uint32_t role; /* enum holder_role */
+	uint32_t reserved;
+};
+
+/* A subscription as rules read it; strings and lists are lent with the row. */
+struct row_subscription {
+	uint16_t rule; /* number in the catalogue in force */
+	bool on;
+	const char *id;
+	uint32_t id_bytes;
+	uint8_t channel_count, account_count;
+	uint8_t channels[CHANNELS_MAX]; /* index in the catalogue in force; unknown ones left out */
+	uint64_t accounts[SUBSCRIPTION_ACCOUNTS_MAX];
+	struct value
+		params[PARAMS_MAX]; /* by the kind's parameters; an unset one has the catalogue's default */
+};
+
+/* Values of all attributes by catalogue index, defaults filled in; no data where neither is. Strings borrow
+ * from the row and the catalogue. Any layout: the store finds the column table. row NULL or provisional: no
+ * data. */
+struct store;
+void row_profile(const struct store *s, const struct catalogue *c, const struct row *row, struct value *out);
+/* Is that attribute set in the row (true), or would it be the default (false)? */
+bool row_profile_is_set(const struct store *s, const struct row *row, uint16_t attribute);
+
+/*
+ * Subscriptions whose kind the catalogue has, in the order of (rule number, id bytes). Walking costs a few
+ * loads each; parameters are decoded only for the ones that are asked for.
+ */
+struct row_cursor {
+	const struct store *store;
+	const struct catalogue *catalogue;
+	const struct row *row;
+	const void *at;
+	uint32_t left;
+	uint16_t rule; /* of the one that the cursor stands on */
+	bool on;
+	bool sorted;			   /* the row's own order is the catalogue's */
+	uint8_t place;			   /* else: the next of order */
+	uint16_t order[SUBSCRIPTIONS_MAX]; /* offsets in the row / 8 */
+};
+void row_subscriptions(const struct store *s, const struct catalogue *c, const struct row *row,
+		       struct row_cursor *cursor);
+bool row_subscription_next(struct row_cursor *cursor); /* false at the end */
+void row_subscription_read(const struct row_cursor *cursor, struct row_subscription *out);
+
+/* Holders in record order; lent with the row. */
+const struct row_holder *row_holders(const struct row *row, uint32_t *count);
+/* SPACE_ACCOUNT values. row NULL: no data. */
+void row_account(const struct row *row, struct value out[ACCOUNT_FIELD_COUNT]);
+
+#endif
