@@ -1,0 +1,45 @@
+"""refs.py: the bank's references: which (stage, type) of one were seen, and its counted entry (decisions 12 to 17).
+
+A reference is remembered from its first event for `ref_memory` of *now*, not extended; when `refs_max` are remembered
+the oldest goes. Oldest = first in the dict, since now never goes back.
+"""
+
+PARTS_MAX = 6
+
+
+class Ref:
+    def __init__(self, first_now):
+        self.first_now = first_now
+        self.parts = set()  # (stage, type code)
+        self.entry = None  # the counted event's
+
+
+class Refs:
+    def __init__(self):
+        self.by_name = {}
+        self.dropped = 0  # went before their time
+        self.memory = 0
+        self.count_max = 0
+
+    def activate(self, catalogue):
+        self.memory = catalogue.ref_memory
+        self.count_max = catalogue.refs_max
+
+    def find(self, name, now):
+        self.forget_old(now)
+        return self.by_name.get(name)
+
+    def forget_old(self, now):
+        while self.by_name:
+            name, oldest = next(iter(self.by_name.items()))
+            if now - oldest.first_now < self.memory:
+                break
+            del self.by_name[name]
+
+    def remember(self, name, now):
+        self.forget_old(now)
+        while len(self.by_name) >= self.count_max:
+            del self.by_name[next(iter(self.by_name))]
+            self.dropped += 1
+        self.by_name[name] = Ref(now)
+        return self.by_name[name]
