@@ -438,7 +438,7 @@ static enum take ping_take(struct ingest *in, struct conn *conn, const struct fr
 			return TAKE_LATER;
 		entry_add(in, ENTRY_CLOCK, conn->peer, &clock, sizeof clock, NULL, 0);
 	}
-	/* to a source that does not read them PONGs are dropped, before they take the room that verdicts of this batch count on */
+	/* the room that verdicts of this batch count on is not for PONGs: these are dropped */
 	if (conn->role != CONN_SOURCE || conn_send_room(conn) >= VERDICTS_ROOM + FRAME_HEADER_BYTES)
 		conn_send(in->conns, conn, frame, answer_pong(frame, h->time));
 	return TAKE_NEXT;
