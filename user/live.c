@@ -420,7 +420,6 @@ int engine_run(struct engine *e)
 		}
 		live_state_set(e);
 		mail_answer(e);
-		deliver_pump(&e->deliver);
 		conns_arm(&e->conns);
 		conns_flush(&e->conns);
 		wake_arm(e);

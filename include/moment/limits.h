@@ -21,6 +21,13 @@ enum {
 	GATEWAY_WINDOW_MESSAGES = 8192, /* sent to a gateway and not yet accepted */
 };
 
+/* How long is waited for a peer, seconds */
+enum {
+	HELLO_SECONDS_MAX = 10,      /* for the first frame; refused: ERROR NO_HELLO */
+	BUSY_SECONDS = 10,           /* a name heard of so lately is not given to another stream: ERROR BUSY */
+	GATEWAY_SILENT_SECONDS = 30, /* a gateway that acknowledges nothing is cut off, another may have its messages */
+};
+
 /* Names and bodies */
 enum {
 	NAME_BYTES_MAX = 63,	 /* any name of the catalogue, of a peer, of a subscription */
@@ -77,7 +84,7 @@ enum {
 	CHANNEL_SLOTS_MAX = 32,		/* channels ever seen, over all reloads */
 	LANES = 2,			/* critical first, then the rest */
 	QUEUES_MAX = CHANNEL_SLOTS_MAX * LANES,
-	LEGS_REMEMBERED_MAX = 1 << 20, /* accepted legs that a RECEIPT can still move; older: REFUSED */
+	LEGS_REMEMBERED_MAX = 1 << 20, /* legs that a RECEIPT can still move; older: REFUSED */
 };
 
 _Static_assert(JOURNAL_BATCH_BYTES_MAX <= JOURNAL_SEGMENT_BYTES, "a batch fits in a segment");

@@ -17,9 +17,6 @@
 #include <uring/conn.h>
 
 enum zero_copy { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
-/* A gateway that acknowledged nothing for so long is cut off, so that another can have its messages. */
-enum { GATEWAY_SILENT_SECONDS = 30 };
-
 enum { ZERO_COPY_BYTES_MIN = 16 << 10, SEND_BYTES_MAX = 64 << 10 };
 
 /* Legs on their way to one gateway, in the order of its session's sequence. */

@@ -19,8 +19,6 @@
 
 enum {
 	TAKE_QUOTA = 64,
-	HELLO_SECONDS_MAX = 10,
-	BUSY_SECONDS = 10,
 	ACCEPTED_RUNS_MAX = 1024,
 	VERDICTS_ROOM = 184 << 10, /* a whole batch of the longest */
 	FRAMES_A_TICK_MAX = 4096
