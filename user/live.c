@@ -333,7 +333,7 @@ void live_state_set(struct engine *e)
 
 	e->ingest.state = (struct ingest_state){
 		.peers = &core->peers,
-		.interest = off ? NULL : core->catalogue->interest->type,
+		.interest = off ? NULL : core->catalogue->interest,
 		.interest_version = core->interest_version,
 		.term = core->term,
 		.filter = off ? "off" : "user",

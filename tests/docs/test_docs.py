@@ -61,6 +61,8 @@ def allowed(folder, included):
         return False
     if folder == "cel":
         return False
+    if folder == "prefilter":
+        return False
     if folder == "uring":
         return False
     if folder == "catalogue":

@@ -1,15 +1,14 @@
 /*
- * frame: checks of a header and its length; encoding. The wire itself is include/moment/frame.h.
+ * frame: checks of a header and its length, in words. The wire itself is include/moment/frame.h, the check
+ * include/moment/check.h.
  */
 #ifndef BASE_FRAME_H
 #define BASE_FRAME_H
 
+#include <moment/check.h>
 #include <moment/frame.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-/* Which way a frame travels: the kinds that a peer of that role may send. */
-enum frame_role { ROLE_OF_SOURCE = 1, ROLE_OF_GATEWAY = 2, ROLE_OF_ENGINE = 3 };
 
 struct frame_problem {
 	const char *text; /* NULL = the header is good */

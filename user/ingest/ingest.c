@@ -454,6 +454,7 @@ static enum take source_event(struct ingest *in, struct conn *conn, const struct
 	struct ingest_live *live = live_of(in, conn);
 	uint64_t rounded = (bytes + 63u) & ~63u;
 	static const struct interest_entry keep = { .action = INTEREST_KEEP };
+	const struct interest_table *table = in->state.interest;
 
 	assert(live);
 	if (in->sources_held || !answers_fit(conn, h)) {
@@ -464,7 +465,8 @@ static enum take source_event(struct ingest *in, struct conn *conn, const struct
 	    conn->events_taken + 1 - conn->events_acknowledged > WINDOW_EVENTS)
 		return refuse_at(in, conn, REFUSAL_OVERRUN, "more in flight than WELCOME's window",
 				 h->sequence, 0);
-	switch (filter_decide(in->state.interest ? &in->state.interest[h->type] : &keep, h, live->expected)) {
+	switch (filter_decide(table ? &table->type[h->type] : &keep, table ? &table->sets : NULL, h,
+			      live->expected)) {
 	case FILTER_GAP:
 		return gap_refuse(in, conn, h, live->expected);
 	case FILTER_DUPLICATE:
@@ -476,6 +478,7 @@ static enum take source_event(struct ingest *in, struct conn *conn, const struct
 			return TAKE_LATER;
 		live->expected++;
 		break;
+	case FILTER_IF_ENROLLED: /* everybody, until the kernel's filter comes */
 	case FILTER_KEEP:
 		if (!entry_fits(in, bytes))
 			return TAKE_LATER;

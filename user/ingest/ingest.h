@@ -65,7 +65,7 @@ struct ingest_hooks {
 
 struct ingest_state { /* what WELCOME says and the filter needs; the engine sets it */
 	const struct peers *peers;
-	const struct interest_entry *interest; /* [INTEREST_TYPES]; NULL: --prefilter=off */
+	const struct interest_table *interest; /* NULL: --prefilter=off */
 	uint32_t interest_version;
 	uint64_t term;
 	const char *filter, *durability; /* "user", "sync" */

@@ -307,6 +307,89 @@ static void changes_name_whom_they_change(void **state)
 	assert_refused_at(&h, ROLE_OF_SOURCE, 16);
 }
 
+static void a_time_and_an_amount_are_not_negative(void **state)
+{
+	static const uint8_t timed[] = { FRAME_PING, FRAME_PONG, FRAME_PROFILE };
+	struct frame_header h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof timed; i++) {
+		h = good(timed[i] - 1u, ROLE_OF_SOURCE);
+		assert_int_equal(h.kind, timed[i]);
+		h.time = 0;
+		assert_true(accepted(&h, ROLE_OF_SOURCE));
+		h.time = -1;
+		assert_refused_at(&h, ROLE_OF_SOURCE, 32);
+	}
+	h = good(FRAME_MESSAGE - 1, ROLE_OF_ENGINE);
+	h.time = 0;
+	assert_refused_at(&h, ROLE_OF_ENGINE, 32);
+	h.time = 1;
+	h.amount = -1;
+	assert_refused_at(&h, ROLE_OF_ENGINE, 40);
+	h = good(FRAME_VERDICT - 1, ROLE_OF_ENGINE);
+	h.sequence = 0;
+	assert_refused_at(&h, ROLE_OF_ENGINE, 8);
+}
+
+/* Wrong in everything; put right one after the other, the next in order is named. */
+static void the_first_thing_that_is_wrong_is_named(void **state)
+{
+	struct frame_header h;
+
+	(void)state;
+	memset(&h, 0xff, sizeof h);
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_LENGTH);
+	h.length = 65536;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_VERSION);
+	h.version = 1;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_KIND);
+	h.kind = FRAME_PROOF;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_KIND_RESERVED);
+	h.kind = FRAME_COMMAND;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_KIND_OF_ANOTHER);
+	h.kind = FRAME_PROFILE;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_FLAGS);
+	h.flags = 0;
+	h.sequence = 0;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_SEQUENCE);
+	h.sequence = 1;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_UNUSED_type);
+	h.type = 0;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_UNUSED_amount);
+	h.amount = h.balance = h.currency = h.country = h.mcc = h.touchpoint = 0;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_TIME);
+	h.time = h.customer = h.account = 0;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_PROFILE_OF);
+	h.account = 1;
+	assert_int_equal(header_check(&h, ROLE_OF_SOURCE), HEADER_GOOD);
+}
+
+/* Good headers with one or two bytes changed reach all of check.h's table; its words and offset come out. */
+static void every_problem_is_met_and_has_its_words(void **state)
+{
+	unsigned met[HEADER_PROBLEM_COUNT] = { 0 };
+	uint64_t random = 20260101;
+
+	(void)state;
+	for (unsigned round = 0; round < 400000; round++) {
+		random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		enum frame_role role = (enum frame_role)(1 + (random >> 33) % 3);
+		struct frame_header h = good((random >> 40) % KINDS, role);
+		((uint8_t *)&h)[random >> 58] = (uint8_t)(random >> 50);
+		if (round & 1)
+			((uint8_t *)&h)[random >> 20 & 63] = (uint8_t)(random >> 28 & 1 ? 0 : 0x80);
+		enum header_problem problem = header_check(&h, role);
+		struct frame_problem words = frame_header_check(&h, role);
+		met[problem]++;
+		assert_int_equal(problem == HEADER_GOOD, words.text == NULL);
+		assert_true(words.offset < FRAME_HEADER_BYTES);
+	}
+	for (unsigned problem = 0; problem < HEADER_PROBLEM_COUNT; problem++)
+		if (!met[problem])
+			fail_msg("problem %u was not met", problem);
+}
+
 static void every_kind_has_its_name(void **state)
 {
 	(void)state;
@@ -332,6 +415,9 @@ int main(void)
 		cmocka_unit_test(verdicts_and_messages_have_known_types),
 		cmocka_unit_test(a_score_is_a_32_bit_number),
 		cmocka_unit_test(changes_name_whom_they_change),
+		cmocka_unit_test(a_time_and_an_amount_are_not_negative),
+		cmocka_unit_test(the_first_thing_that_is_wrong_is_named),
+		cmocka_unit_test(every_problem_is_met_and_has_its_words),
 		cmocka_unit_test(every_kind_has_its_name),
 	};
 
