@@ -2,7 +2,7 @@
  * catalogue.c: questions to a compiled catalogue: names to numbers, and what it has, in words.
  *
  * A catalogue is read-only, so every function may be called from any thread. Names are found in sorted
- * tables or short lists; nothing is allocated. The printed forms are for people and for tests.
+ * tables or short lists; nothing is allocated. The printed form is for people and for tests.
  */
 #include "catalogue.h"
 
@@ -69,58 +69,6 @@ int catalogue_language_find(const struct catalogue *c, const char *tag, size_t l
 			len--;
 	}
 	return c->language;
-}
-
-static void print_names(const struct catalogue *c, const char *what, const uint16_t *rules, uint16_t n,
-			const char **between, FILE *to)
-{
-	for (uint16_t i = 0; i < n; i++) {
-		fprintf(to, "%s%s%s", i ? ", " : *between, i ? "" : what, c->rules[rules[i]].name);
-		*between = "; ";
-	}
-}
-
-static void print_reasons(const struct catalogue *c, const struct cat_event *e, FILE *to)
-{
-	const char *between = "";
-	bool first = true;
-
-	if (e->history == HISTORY_FULL) {
-		fprintf(to, "history: full");
-		between = "; ";
-	}
-	for (unsigned a = 0; a < c->aggregate_count; a++)
-		if (e->feeds >> a & 1) {
-			fprintf(to, "%s%s%s", first ? between : ", ", first ? "aggregates " : "",
-				c->aggregates[a].name);
-			first = false;
-			between = "; ";
-		}
-	print_names(c, "fraud ", e->fraud, e->fraud_count, &between, to);
-	print_names(c, "critical ", e->critical, e->critical_count, &between, to);
-	first = true;
-	for (unsigned r = c->subscription_first; r < c->rule_count; r++) {
-		unsigned bit = r - c->subscription_first;
-		if (!(e->subscription_bits[bit / 64] >> (bit % 64) & 1))
-			continue;
-		fprintf(to, "%s%s%s", first ? between : ", ", first ? "subscriptions " : "",
-			c->rules[r].name);
-		first = false;
-	}
-}
-
-void catalogue_interest_print(const struct catalogue *c, FILE *to)
-{
-	for (unsigned i = 0; i < c->event_count; i++) {
-		const struct cat_event *e = &c->events[i];
-		bool keep = c->interest->type[e->code].action != INTEREST_DROP;
-		fprintf(to, "%-24s %5u  %s  ", e->name, e->code, keep ? "keep" : "drop");
-		if (keep)
-			print_reasons(c, e, to);
-		else
-			fprintf(to, "no rule, no aggregate, history: rules");
-		fputc('\n', to);
-	}
 }
 
 static void print_count(FILE *to, const char *what, unsigned n)

@@ -252,7 +252,7 @@ struct catalogue {
 	uint16_t message_count;
 	const struct cat_message *messages;
 
-	struct interest_table *interest;
+	struct interest_table *interest; /* follows from the rest; no part of blob and hash */
 
 	/* the whole content for the journal: catalogue_compile_blob(blob) gives this catalogue again */
 	const void *blob;
@@ -295,7 +295,8 @@ int catalogue_attribute_find(const struct catalogue *c, const char *name, size_t
 int catalogue_language_find(const struct catalogue *c, const char *tag,
 			    size_t len); /* with fallback es-CO -> es -> bank: always an index */
 
-/* A line per event type: name, code, keep or drop, and why (which rules, aggregates, history). */
+/* A line per event type: name, code, keep or drop and on which condition, and why (which rules, aggregates,
+ * history). */
 void catalogue_interest_print(const struct catalogue *c, FILE *to);
 /* What the catalogue has: counts by section, for `moment check`. */
 void catalogue_summary_print(const struct catalogue *c, FILE *to);

@@ -1,11 +1,14 @@
 /*
  * link.c: what the sections together mean for an event type: the rules that listen on it, the
- * aggregates it feeds and needs, and whether the pre-filter keeps it.
+ * aggregates it feeds and needs, and what of it the pre-filter keeps.
  *
  * In: compiled sections; out: the lists and bits of cat_event and the interest table. Nothing can go wrong
- * here but memory. The table says KEEP for whatever can be used by anything; unknown codes stay UNKNOWN.
+ * here but memory. A type that is remembered is kept for everybody, one that only rules use as far as one of
+ * them can need it (interest.c), one that nothing uses is dropped; unknown codes stay UNKNOWN. The table
+ * follows from the files alone, so it is no part of the blob.
  */
 #include "compile.h"
+#include "interest.h"
 
 #include <assert.h>
 #include <string.h>
@@ -49,10 +52,39 @@ static void link_event(struct build *b, unsigned e)
 	}
 }
 
-static bool event_wanted(const struct cat_event *e)
+/* What remembers an event wants all of them; nothing else is looked at then. */
+static bool event_feeds_memory(const struct cat_event *e)
 {
-	return e->history == HISTORY_FULL || e->feeds || e->fraud_count || e->critical_count ||
-	       e->subscription_count;
+	return e->history == HISTORY_FULL || e->feeds;
+}
+
+/* Joins what each rule needs into the types that it listens on: once per rule, it may listen on all. */
+static void link_needs(struct build *b, struct interest_need *needs)
+{
+	for (uint16_t r = 0; r < b->c->rule_count; r++) {
+		struct interest_need need;
+		interest_rule_need(b->c, &b->c->rules[r], &need);
+		for (unsigned e = 0; e < b->c->event_count; e++)
+			if (event_set_has(&b->draft[r].events, e))
+				interest_need_join(&needs[e], &need);
+	}
+}
+
+static void link_interest(struct build *b)
+{
+	struct catalogue *c = b->c;
+	struct interest_need *needs = build_scratch_array(b, struct interest_need, c->event_count + 1);
+	struct interest_sets_used used = { 0 };
+
+	c->interest = build_take(b, sizeof *c->interest);
+	for (unsigned e = 0; e < c->event_count; e++)
+		needs[e].action = event_feeds_memory(&b->event[e]) ? INTEREST_KEEP : INTEREST_DROP;
+	link_needs(b, needs);
+	for (unsigned e = 0; e < c->event_count; e++)
+		if (b->event[e].code)
+			c->interest->type[b->event[e].code] =
+				interest_need_entry(&needs[e], &c->interest->sets, &used);
+	assert(c->interest->type[0].action == INTEREST_UNKNOWN);
 }
 
 static void link_rule_names(struct build *b)
@@ -69,13 +101,8 @@ void links_compile(struct build *b)
 	struct catalogue *c = b->c;
 
 	c->subscription_words = (uint16_t)((c->rule_count - c->subscription_first + 63) / 64);
-	c->interest = build_take(b, sizeof *c->interest);
-	for (unsigned e = 0; e < c->event_count; e++) {
+	for (unsigned e = 0; e < c->event_count; e++)
 		link_event(b, e);
-		if (b->event[e].code)
-			c->interest->type[b->event[e].code].action =
-				event_wanted(&b->event[e]) ? INTEREST_KEEP : INTEREST_DROP;
-	}
-	assert(c->interest->type[0].action == INTEREST_UNKNOWN);
+	link_interest(b);
 	link_rule_names(b);
 }

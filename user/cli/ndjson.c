@@ -52,6 +52,7 @@ static const struct {
 	{ "direct.debit.returned", 23 },
 	{ "stepup.passed", 24 },
 	{ "card.expiring", 25 },
+	{ "transfer.instant", 26 },
 	{ "balance.inquiry", 40 },
 	{ "app.screen", 41 },
 };

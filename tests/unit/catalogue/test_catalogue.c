@@ -345,21 +345,24 @@ static void interest_keeps_what_anything_can_use_and_says_why(void **state)
 	(void)state;
 	assert_int_equal(type[40].action, INTEREST_DROP);
 	for (int code = 41; code <= 45; code++)
-		assert_int_equal(type[code].action, INTEREST_KEEP);
+		assert_int_equal(type[code].action, code == 44 ? INTEREST_KEEP_IF : INTEREST_KEEP);
 	assert_int_equal(type[10].action, INTEREST_DROP);
 	assert_int_equal(type[0].action, INTEREST_UNKNOWN);
 	assert_int_equal(type[46].action, INTEREST_UNKNOWN);
 	assert_int_equal(type[65535].action, INTEREST_UNKNOWN);
-	assert_string_equal(text,
-			    "card.purchase                1  keep  history: full; aggregates n_10m, spent\n"
-			    "transfer.out                 4  keep  history: full; aggregates spent\n"
-			    "login                       10  drop  no rule, no aggregate, history: rules\n"
-			    "nobody                      40  drop  no rule, no aggregate, history: rules\n"
-			    "counted                     41  keep  aggregates n\n"
-			    "judged                      42  keep  fraud f, g\n"
-			    "told                        43  keep  critical c\n"
-			    "chosen                      44  keep  subscriptions s\n"
-			    "kept                        45  keep  history: full\n");
+	assert_string_equal(
+		text,
+		"event type      code  filter   condition           who needs it\n"
+		"card.purchase      1  keep                         history: full; aggregates n_10m, spent\n"
+		"transfer.out       4  keep                         history: full; aggregates spent\n"
+		"login             10  drop                         no rule, no aggregate, history: rules\n"
+		"nobody            40  drop                         no rule, no aggregate, history: rules\n"
+		"counted           41  keep                         aggregates n\n"
+		"judged            42  keep                         fraud f, g\n"
+		"told              43  keep                         critical c\n"
+		"chosen            44  keep if  enrolled customers  subscriptions s\n"
+		"kept              45  keep                         history: full (without history: full: "
+		"drop)\n");
 	free(text);
 	compiled_free(&k);
 }
