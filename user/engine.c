@@ -105,6 +105,7 @@ static int messages_make(struct core *core)
 			return rc;
 		}
 		legs_add(&core->legs, frame_leg_key(core->outbox.last_frame));
+		core->message_event = &core->events[hit->event];
 		if (core->on_message)
 			core->on_message(core->ctx, core->outbox.last_frame, core->outbox.last_bytes);
 	}
@@ -114,6 +115,7 @@ static int messages_make(struct core *core)
 /* The stages over a run. Each takes what the one before gave; none calls another. */
 static int run_apply(struct core *core, const struct batch_entry *entries, uint32_t count)
 {
+	core->columns.event_clock = core->event_clock;
 	profile_run(&core->columns, core->store, core->history, core->catalogue, entries, count,
 		    core->events);
 	core->ledger->window_full += core->columns.window_full;
@@ -480,6 +482,18 @@ static int entry_apply(struct core *core, const struct batch_entry *entry)
 	return entry_bad(core, entry, "an entry kind that this version does not know");
 }
 
+/*
+ * The event clock follows what the filter always keeps: it is read before any row is, so an event that is
+ * kept for the enrolled only does not move it (decisions 18, 35). The catalogue is that of the position: an
+ * ACTIVATE stands in a batch without events.
+ */
+static bool event_moves_clock(const struct core *core, const struct frame_header *h)
+{
+	const struct interest_table *t = core->catalogue ? core->catalogue->interest : NULL;
+
+	return h->flags || !t || interest_decide(&t->type[h->type], &t->sets, h) == FILTER_KEEP;
+}
+
 int64_t core_clock(struct core *core, uint8_t kind, const void *data)
 {
 	struct frame_header h;
@@ -487,7 +501,7 @@ int64_t core_clock(struct core *core, uint8_t kind, const void *data)
 
 	if (core->event_clock && kind == ENTRY_FRAME) {
 		memcpy(&h, data, sizeof h);
-		if (h.kind == FRAME_EVENT && h.time > core->now)
+		if (h.kind == FRAME_EVENT && h.time > core->now && event_moves_clock(core, &h))
 			core->now = h.time;
 	} else if (kind == ENTRY_CLOCK) {
 		memcpy(&clock, data, sizeof clock);

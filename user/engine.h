@@ -23,7 +23,7 @@
 #include <rules/rules.h>
 
 /* Counted up by every change of what an entry means: replay refuses to verify across it. */
-enum { ENGINE_SEMANTIC_VERSION = 1 };
+enum { ENGINE_SEMANTIC_VERSION = 2 };
 
 /* Address space for windows; bank.memory.windows says how much of it may be used. */
 #define CORE_WINDOWS_BYTES (UINT64_C(16) << 30)
@@ -64,6 +64,7 @@ struct core {
 	void (*on_event)(void *ctx, const struct event *event);
 	void (*on_verdict)(void *ctx, const struct event *event, const char *frame, uint32_t bytes);
 	void (*on_message)(void *ctx, const char *frame, uint32_t bytes);
+	const struct event *message_event; /* on_message: the event that the message is about */
 	/* compiled beforehand by the control thread for the ACTIVATE entry that follows; NULL: core compiles
 	 * the blob */
 	struct catalogue *prepared;
@@ -116,6 +117,12 @@ bool core_behind_journal(struct store *store, const char *data);
 /* Applies the journal from core->next_position to its end. `each_batch` (NULL allowed) may stop it by a
  * non-zero return. Checks the outputs digest of each batch against its header: -EBADMSG and core->why on a
  * difference. */
+enum replay_take {
+	REPLAY_TAKE,
+	REPLAY_ALONE, /* in a core_apply call of its own, `alone` is told before and after */
+	REPLAY_SKIP,  /* as if it were not there; its position stays */
+};
+
 struct core_replay {
 	uint64_t batches, entries, events;
 	uint32_t last_entries; /* of the last batch: the one whose outputs no later header tells */
@@ -123,6 +130,11 @@ struct core_replay {
 	bool verify;	       /* compare outputs batch by batch */
 	uint64_t until;	       /* stop before this batch; 0 = to the end */
 	int (*each_batch)(void *ctx, const struct journal_batch_header *header);
+	/* --check-filter; all NULL: every entry is taken. `choose` is asked for each FRAME; all that stands
+	 * before it is in the state, but events. `applied`: after each core_apply. */
+	enum replay_take (*choose)(void *ctx, const struct frame_header *h);
+	void (*alone)(void *ctx, const struct frame_header *h, bool done);
+	void (*applied)(void *ctx);
 	void *ctx;
 };
 __attribute__((warn_unused_result)) int core_replay(struct core *core, const char *journal_dir,

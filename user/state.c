@@ -332,45 +332,93 @@ bool core_checkpoint_poll(struct core *core, int *error)
 
 /* ---- recovery and replay ---- */
 
-static int replay_chunk(struct core *core, struct core_replay *replay, uint32_t count)
-{
-	int rc = count ? core_apply(core, core->entries, count) : 0;
+/* What waits to be applied, and how many entries in between were skipped. */
+struct replay_pending {
+	uint32_t count, skipped;
+	bool changes; /* some of it are no events */
+};
 
-	replay->entries += count;
+static int replay_chunk(struct core *core, struct core_replay *replay, struct replay_pending *p)
+{
+	int rc = p->count ? core_apply(core, core->entries, p->count) : 0;
+
+	if (!rc && p->count && replay->applied)
+		replay->applied(replay->ctx);
+	core->next_position += p->skipped;
+	replay->entries += p->count;
+	*p = (struct replay_pending){ 0 };
+	return rc;
+}
+
+static int replay_entry(struct core *core, struct core_replay *replay, struct replay_pending *p,
+			const struct journal_entry *entry)
+{
+	uint32_t chunk = replay->chunk ? replay->chunk : BATCH_ENTRIES_MAX;
+	bool event =
+		entry->kind == ENTRY_FRAME && entry->data[offsetof(struct frame_header, kind)] == FRAME_EVENT;
+
+	core->entries[p->count++] = (struct batch_entry){
+		.data = entry->data,
+		.position = entry->position,
+		.now = core_clock(core, (uint8_t)entry->kind, entry->data),
+		.bytes = entry->bytes,
+		.source = entry->source,
+		.kind = (uint8_t)entry->kind,
+	};
+	replay->events += event;
+	p->changes |= !event;
+	return p->count == chunk ? replay_chunk(core, replay, p) : 0;
+}
+
+/* One that `choose` may want otherwise. */
+static int replay_chosen(struct core *core, struct core_replay *replay, struct replay_pending *p,
+			 const struct journal_entry *entry)
+{
+	const struct frame_header *h = (const void *)entry->data;
+	int rc = p->changes ? replay_chunk(core, replay, p) : 0;
+	enum replay_take take = rc ? REPLAY_TAKE : replay->choose(replay->ctx, h);
+
+	if (rc)
+		return rc;
+	if (take == REPLAY_SKIP) {
+		p->skipped++;
+		return 0;
+	}
+	if (take == REPLAY_TAKE)
+		return replay_entry(core, replay, p, entry);
+	rc = replay_chunk(core, replay, p);
+	if (rc)
+		return rc;
+	replay->alone(replay->ctx, h, false);
+	rc = replay_entry(core, replay, p, entry);
+	if (!rc)
+		rc = replay_chunk(core, replay, p);
+	if (!rc)
+		replay->alone(replay->ctx, h, true);
 	return rc;
 }
 
 static int replay_entries(struct core *core, struct journal_reader *reader, struct core_replay *replay)
 {
-	uint32_t chunk = replay->chunk ? replay->chunk : BATCH_ENTRIES_MAX, count = 0;
+	struct replay_pending pending = { 0 };
 	struct journal_entry entry;
 	int rc = 0;
 
 	while (!rc && journal_reader_entry(reader, &entry)) {
-		if (entry.position < core->next_position + count)
+		uint64_t next = core->next_position + pending.count + pending.skipped;
+		if (entry.position < next)
 			continue; /* the checkpoint holds it */
-		if (entry.position != core->next_position + count) {
+		if (entry.position != next) {
 			snprintf(core->why, sizeof core->why,
 				 "the journal goes on at position %llu, the checkpoint at %llu",
 				 (unsigned long long)entry.position, (unsigned long long)core->next_position);
 			return -EBADMSG;
 		}
-		core->entries[count++] = (struct batch_entry){
-			.data = entry.data,
-			.position = entry.position,
-			.now = core_clock(core, (uint8_t)entry.kind, entry.data),
-			.bytes = entry.bytes,
-			.source = entry.source,
-			.kind = (uint8_t)entry.kind,
-		};
-		replay->events += entry.kind == ENTRY_FRAME &&
-				  entry.data[offsetof(struct frame_header, kind)] == FRAME_EVENT;
-		if (count == chunk) {
-			rc = replay_chunk(core, replay, count);
-			count = 0;
-		}
+		rc = replay->choose && entry.kind == ENTRY_FRAME
+			     ? replay_chosen(core, replay, &pending, &entry)
+			     : replay_entry(core, replay, &pending, &entry);
 	}
-	return rc ? rc : replay_chunk(core, replay, count);
+	return rc ? rc : replay_chunk(core, replay, &pending);
 }
 
 /* Outputs can be compared only with those of the same meaning. */

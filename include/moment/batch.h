@@ -41,6 +41,7 @@ struct event {
 	uint8_t outcome; /* enum event_outcome */
 	uint8_t stage;	 /* enum event_stage */
 	bool fraud, counted, staged, provisional;
+	bool unremembered; /* the filter may drop it: rules run, nothing stays of it (decisions 35) */
 	uint64_t position;
 	int64_t now;
 	const struct cat_event *type;	   /* NULL: not in the catalogue */

@@ -13,6 +13,7 @@ import yaml
 import cel
 import text
 from cel import BASE, BOOL, DOUBLE, DURATION, EVENT, INT, MONEY, PLAIN, STRING, TIMESTAMP, Refused, Symbol
+from interest import Interest
 from money import COUNTRIES, CURRENCIES, Rates, parse_decimal, parse_money
 from values import NO_DATA
 
@@ -163,7 +164,7 @@ def constant(space, name):
 
 
 class Catalogue:
-    def __init__(self, documents, digest=bytes(16)):
+    def __init__(self, documents, digest=bytes(16), directory=None):
         """documents: the files' contents in order; digest: 16 bytes, high then low half big-endian, as messages
         show it."""
         self.digest = digest
@@ -183,6 +184,7 @@ class Catalogue:
         self.subscriptions = self.read_rules("subscription", self.section("subscriptions"))
         self.read_messages(self.section("messages"))
         self.index_rules()
+        self.interest = Interest(self, directory)
 
     def section(self, name):
         merged = {}
@@ -395,7 +397,7 @@ def account_getter(field):
 
 
 def load(directory, digest=bytes(16)):
-    return Catalogue(read_files(directory), digest)
+    return Catalogue(read_files(directory), digest, directory)
 
 
 def load_text(*texts, digest=bytes(16)):

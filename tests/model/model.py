@@ -14,6 +14,7 @@ import msgpack
 import text
 from catalogue import CATEGORIES, ROLES, STAGES
 from cel import BOOL, DOUBLE, INT, STRING, TIMESTAMP, Env
+from interest import DROP, IF_ENROLLED, KEEP
 from money import CURRENCIES, EXPONENTS
 from refs import PARTS_MAX, Refs
 from values import INT64_MAX, INT64_MIN, NO_DATA, RANGE, Bad, Money
@@ -218,8 +219,8 @@ class Model:
         header = Header(*HEADER.unpack_from(frame))
         if self.clock == "wall":
             self.now = max(self.now, now)
-        elif header.kind == KIND_EVENT:
-            self.now = max(self.now, header.time)  # [18]
+        elif header.kind == KIND_EVENT and self.catalogue.interest.decide(header) == KEEP:
+            self.now = max(self.now, header.time)  # [18, 37]
         if header.kind == KIND_EVENT:
             result = self.event(position, self.sources[source], header, frame[64:])
             self.counters["event", result.outcome] += 1
@@ -420,14 +421,25 @@ class Model:
         event.stage = body.get("stage", "request" if header.flags & FLAG_VERDICT else "posted")  # [11]
         if type_ is None:
             return "UNKNOWN_TYPE", None
-        if header.time > self.now + FUTURE:
-            return "FROM_THE_FUTURE", None
+        if self.clock == "wall" and header.time > self.now + FUTURE:
+            return "FROM_THE_FUTURE", None  # [18] never on the event clock
         event.base = catalogue.rates.to_base(header.amount, header.currency)
         self.forget_provisional(header.customer)
+        if not self.remembered(header):
+            return self.late(event, {"request": "request", "released": "listed"}.get(event.stage, "counted"))  # [36]
         outcome, run = self.judge_reference(event, reversal)
         if header.customer and outcome not in ("DUPLICATE_REF", "BAD_BODY"):
             self.customers.setdefault(header.customer, Customer()).heard_now = self.now  # [9]
         return outcome, run
+
+    def remembered(self, header):
+        """[35] Does anything stay of the event? By the filter, whether it ran or not."""
+        decision = self.catalogue.interest.decide(header)
+        if decision != IF_ENROLLED:
+            return decision != DROP
+        record = self.accounts.get(header.account) if header.account else None
+        concerned = [header.customer] + [number for number, _ in (record["holders"] if record else [])]
+        return any(number in self.customers and self.customers[number].subscriptions for number in concerned)
 
     def judge_reference(self, event, reversal):
         header, ref = event.header, None

@@ -173,11 +173,14 @@ def main():
     args = parser.parse_args()
     main_catalogue, aged = os.path.join(HERE, "catalogue"), os.path.join(HERE, "catalogue_aged")
     few = ["--kinds", "large,watch_account"]
+    filtered = ["--kinds", "large,low_balance,income,settled_mine,gone,watch_account", "--customers", "200", "--subscribed", "0.2", "--leaps"]
     scenarios = [
         ("the engine and the model agree on 100,000 events", args.events, (main_catalogue,), {}),
         ("they agree on what the decisions leave in the dark", args.events // 5, (main_catalogue,), {"extra": ["--hard"]}),
         ("they agree over a reload in the middle", args.events // 5, (main_catalogue, aged), {"extra": few}),
         ("they agree on a bank whose windows start young", args.events // 5, (aged,), {"extra": few}),
+        ("they agree on what the filter may drop", args.events // 5, (os.path.join(HERE, "catalogue_filtered"),),
+         {"extra": filtered, "engine": ["--prefilter=off"]}),
         ("they agree when a batch is one entry", args.events // 10, (main_catalogue,), {"engine": ["--batch", "1"]}),
     ]
     passed = failed = 0

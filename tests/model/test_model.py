@@ -1244,6 +1244,131 @@ class Line33Bodies(unittest.TestCase):
             self.assertTrue(msgpack.encode("x" * count).hex().startswith(prefix))
 
 
+FILTERED_BANK = BANK.replace("  salary: { code: 4 }\n", "  salary: { code: 4 }\n  chat: { code: 5, history: rules }\n  look: { code: 6, history: rules }\n")
+FILTERED = """
+aggregates:
+  ever: { over: [buy], count: true }
+fraud:
+  rules:
+    looked: { events: [look], when: 'agg.ever >= 0', score: 1 }
+subscriptions:
+  looks: { events: [look], when: 'event.amount >= 50 && agg.ever >= 0', message: w, repeat: every, channels: [push] }
+messages:
+  w: { en: 'looked, {agg.ever}' }
+"""
+
+
+class Line35Remembered(unittest.TestCase):
+    """`look` is given conditions by hand, as a table would have them."""
+
+    def world(self, **conditions):
+        world = World(FILTERED, FILTERED_BANK)
+        world.model.catalogue.interest.entries[6] = conditions
+        return world
+
+    def remembered(self, world, flags=0, **fields):
+        values = dict(length=64, version=1, kind=3, type=6, sequence=1, customer=1, account=0, time=T, amount=100, balance=0,
+                      currency=EUR, country=724, mcc=5411, touchpoint=1, flags=flags)
+        return world.model.remembered(model.Header(**{**values, **fields}))
+
+    def test_conditions_on_the_header(self):
+        for conditions, fields, expected in [
+            ({"amount": 100}, {}, True), ({"amount": 101}, {}, False), ({"amount": 101, "currency": USD}, {}, True),
+            ({"amount": 101, "currency": USD}, {"currency": USD}, False), ({"amount": 101}, {"flags": 1}, True),
+            ({"amount": 101}, {"flags": 2}, True), ({"amount": 101}, {"flags": 4}, True),
+            ({"country": [724]}, {}, True), ({"country": [250]}, {}, False), ({"country": [250]}, {"country": 0}, True),
+            ({"mcc": []}, {}, False), ({"mcc": []}, {"mcc": 0}, True), ({"touchpoint": [1, 3]}, {}, True),
+            ({"touchpoint": [2]}, {}, False), ({"amount": 100, "country": [250]}, {}, False),
+        ]:
+            with self.subTest(conditions=conditions, fields=fields):
+                self.assertEqual(self.remembered(self.world(**conditions), **fields), expected)
+
+    def test_what_nothing_uses_is_dropped_and_the_unknown_is_kept(self):
+        world = World(FILTERED, FILTERED_BANK)
+        self.assertFalse(self.remembered(world, type=5))
+        self.assertTrue(self.remembered(world, type=6))
+        self.assertTrue(self.remembered(world, type=99))
+
+    def test_somebody_concerned_has_a_subscription(self):
+        world = self.world(enrolled=True)
+        world.customer(1)
+        world.account(70, (8, "owner"), (9, "delegate"))
+        self.assertFalse(self.remembered(world, account=70))
+        self.assertEqual(world.subscribe(9, kind="nonsense"), "REFUSED")
+        self.assertFalse(self.remembered(world, account=70))
+        self.assertEqual(world.subscribe(9, kind="looks", on=False), "APPLIED")
+        self.assertTrue(self.remembered(world, account=70))
+        self.assertFalse(self.remembered(world))
+        self.assertFalse(self.remembered(world, account=71))
+        self.assertTrue(self.remembered(world, customer=9))
+        self.assertFalse(self.remembered(world, customer=0))
+
+
+class Line36NotRemembered(unittest.TestCase):
+    def world(self):
+        world = World(FILTERED, FILTERED_BANK)
+        world.model.catalogue.interest.entries[6] = "drop"
+        world.customer(1, [{"kind": "looks"}])
+        return world
+
+    def test_its_rules_run_and_read(self):
+        world = self.world()
+        world.event(1)
+        result = world.event(6, at=1)
+        self.assertEqual((result.outcome, rules(result), texts(result)), ("DECIDED", ["looked", "looks"], ["looked, 1"]))
+
+    def test_its_reference_is_not_looked_at(self):
+        world = self.world()
+        self.assertEqual(world.event(6, body={"ref": "R"}).outcome, "DECIDED")
+        self.assertEqual(world.event(6, body={"ref": "R"}).outcome, "DECIDED")
+        self.assertEqual(rules(world.event(6, body={"ref": "R", "stage": "request"})), ["looked"])
+        self.assertEqual(outcome_of(world.event(6, body={"ref": "R", "stage": "released"})), [])
+        self.assertEqual(world.event(6, body={"ref": "R", "stage": "released"}).outcome, "DECIDED")
+        self.assertEqual(world.model.refs.by_name, {})
+        self.assertEqual(world.event(1, body={"ref": "R", "stage": "authorised"}).outcome, "DECIDED")
+        self.assertEqual(world.event(1, body={"ref": "R", "stage": "authorised"}).outcome, "DUPLICATE_REF")
+
+    def test_it_is_too_late_like_any(self):
+        world = self.world()
+        world.event(1, at=25 * HOUR)
+        self.assertEqual(world.event(6, at=HOUR).outcome, "DECIDED")
+        self.assertEqual(world.event(6, at=HOUR - 1).outcome, "TOO_LATE")
+        self.assertEqual(world.event(6, raw=b"\xc1").outcome, "BAD_BODY")
+
+    def test_a_provisional_customer_is_not_remembered_longer(self):
+        world = self.world()
+        world.event(1, customer=5)
+        world.event(1, at=6 * DAY)
+        self.assertNotIn(4, world.model.customers)
+        world.event(6, at=6 * DAY, customer=4)
+        self.assertNotIn(4, world.model.customers)
+        world.event(6, at=6 * DAY, customer=5)
+        world.event(1, at=8 * DAY)
+        result = world.event(1, at=8 * DAY, customer=5)
+        self.assertEqual(result.outcome, "DECIDED")
+        self.assertEqual(world.model.windows.read(world.model.catalogue.aggregates["ever"], ("customer", 5), T + 8 * DAY, 99, False), 1)
+
+
+class Line37EventClock(unittest.TestCase):
+    def test_only_what_the_header_keeps_moves_it(self):
+        for entry, flags, moves in [("drop", 0, False), ("drop", 4, True), ({"enrolled": True}, 0, False), ({"enrolled": True}, 4, True),
+                                    ({"amount": 100}, 0, True), ({"amount": 101}, 0, False)]:
+            with self.subTest(entry=entry, flags=flags):
+                world = World(FILTERED, FILTERED_BANK)
+                world.customer(1, [{"kind": "looks"}])
+                world.model.catalogue.interest.entries[6] = entry
+                world.event(1)
+                result = world.event(6, at=40 * HOUR, flags=flags)
+                self.assertEqual(result.outcome, "DECIDED")  # nothing is from the future on this clock
+                self.assertEqual(world.model.now, T + 40 * HOUR * moves)
+                self.assertEqual(world.event(1).outcome, "TOO_LATE" if moves else "DECIDED")
+
+    def test_on_the_wall_clock_it_is_from_the_future(self):
+        world = World(FILTERED, FILTERED_BANK, clock="wall", activate_at=T)
+        self.assertEqual(world.event(5, at=300 * SECOND, now=T).outcome, "DECIDED")
+        self.assertEqual(world.event(5, at=300 * SECOND + 1, now=T).outcome, "FROM_THE_FUTURE")
+
+
 class Texts(unittest.TestCase):
     def test_money_as_each_language_writes_it(self):
         n = "\u00a0"

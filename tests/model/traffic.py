@@ -38,9 +38,10 @@ ROLES = ["owner", "co_owner", "authorised", "guardian", "delegate"]
 class Bank:
     """Customers 1 to n (some without a record), accounts 1001 on with one to four holders and up to three cards."""
 
-    def __init__(self, rng, customers, kinds):
+    def __init__(self, rng, customers, kinds, subscribed):
         self.rng = rng
         self.kinds = kinds
+        self.subscribed = subscribed
         self.customers = list(range(1, customers + 1))
         self.unknown = [customers + 1, customers + 2, customers + 3, customers + 4]
         self.accounts = {}
@@ -51,8 +52,8 @@ class Bank:
     def customer_line(self, number):
         rng = self.rng
         line = {"customer": number, "set": random_profile(rng)}
-        subscriptions = [random_subscription(rng, kind) for kind in self.kinds if rng.random() < (0.15 if kind.startswith("watch") else 0.35)]
-        if "large" in self.kinds and rng.random() < 0.3:
+        subscriptions = [random_subscription(rng, kind) for kind in self.kinds if rng.random() < self.subscribed * (0.15 if kind.startswith("watch") else 0.35)]
+        if "large" in self.kinds and rng.random() < self.subscribed * 0.3:
             subscriptions.append(dict(random_subscription(rng, "large"), id="second"))
         if subscriptions:
             line["subscriptions"] = subscriptions
@@ -144,9 +145,10 @@ class Source:
 
 
 class Traffic:
-    def __init__(self, seed, customers, sources, clock, hard, kinds):
+    def __init__(self, seed, customers, sources, clock, hard, kinds, subscribed=1.0, leaps=False):
+        self.leaps = leaps
         self.rng = random.Random(seed)
-        self.bank = Bank(self.rng, customers, kinds)
+        self.bank = Bank(self.rng, customers, kinds, subscribed)
         self.sources = [Source(self.rng, i + 1) for i in range(sources)]
         self.order = []  # number of a source per frame, as the frames were made
         for source in self.sources:
@@ -268,6 +270,8 @@ class Traffic:
     def event(self, type_, who, body=None, amount=None, **more):
         fields = self.fields(who, amount)
         fields.update(more)
+        if self.leaps and type_ in (FEE, INQUIRY) and self.rng.random() < 0.2:
+            fields.update(time=self.now + self.rng.randrange(HOUR, 100 * HOUR), flags=0)
         self.anybody().send(KIND_EVENT, type_, {**self.body(type_, who[2]), **(body or {})}, **fields)
 
     def plain_event(self):
@@ -445,8 +449,8 @@ class Traffic:
         return [(number, next(cursors[number])) for number in self.order]
 
 
-def make(seed, events, sources, customers=40, clock="event", hard=False, kinds=KINDS):
-    traffic = Traffic(seed, customers, sources, clock, hard, kinds)
+def make(seed, events, sources, customers=40, clock="event", hard=False, kinds=KINDS, subscribed=1.0, leaps=False):
+    traffic = Traffic(seed, customers, sources, clock, hard, kinds, subscribed, leaps)
     traffic.run(events)
     return traffic
 
@@ -460,11 +464,13 @@ def main():
     parser.add_argument("--clock", choices=["event", "wall"], default="event")
     parser.add_argument("--hard", action="store_true")
     parser.add_argument("--kinds", default=",".join(KINDS), help="subscription kinds that the catalogue has")
+    parser.add_argument("--subscribed", type=float, default=1.0, help="this part of the usual subscriptions")
+    parser.add_argument("--leaps", action="store_true", help="fees and inquiries days ahead: for a catalogue in which they move no clock")
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     os.makedirs(options.out, exist_ok=True)
     traffic = make(options.seed, options.events, options.sources, options.customers, options.clock, options.hard,
-                   options.kinds.split(","))
+                   options.kinds.split(","), options.subscribed, options.leaps)
     with open(os.path.join(options.out, "bank.ndjson"), "w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in traffic.bank.lines)
     listing = []

@@ -2,6 +2,7 @@
  * replay.c: `moment replay`: from the newest base through the journal, with the engine's own core; compares
  * the digest of outputs batch by batch, and can print what came out. Reads only; the engine may be running.
  */
+#include "check_filter.h"
 #include "cli.h"
 
 #include <base/bytes.h>
@@ -17,6 +18,8 @@
 static const char usage[] =
 	"moment replay --data DIR [--verify] [--json] [--outcomes FILE] [--verdicts FILE] [--chunk N]\n"
 	"\n"
+	"moment replay --data DIR --check-filter [--chunk N]\n"
+	"\n"
 	"Runs the journal again from the newest base of the data directory.\n"
 	"  --verify         compare the digest of all outputs batch by batch with the journal; name the "
 	"first that differs\n"
@@ -26,8 +29,14 @@ static const char usage[] =
 	"every verdict\n"
 	"  --outcomes FILE  write {\"position\": N, \"outcome\": \"DECIDED\"} a line for every event\n"
 	"  --chunk N        entries at a time, 1 to 256: the result never depends on it\n"
+	"  --check-filter   run it twice, as it is and without what the pre-filter would drop; both must "
+	"give "
+	"the same messages,\n"
+	"                   verdicts, state and counters; say how much would be dropped, or name the first "
+	"difference\n"
 	"Prints position, digests of outputs and state, and the time it took, on stderr with --json.\n"
-	"Exit: 0 the same (or nothing to compare), 1 a difference or a failure, 2 usage.\n";
+	"Exit: 0 the same (or nothing to compare), 1 a difference, an unsound filter or a failure, 2 "
+	"usage.\n";
 
 struct printer {
 	FILE *messages, *outcomes, *verdicts;
@@ -168,6 +177,48 @@ static bool file_close(const char *path, FILE *file)
 	return true;
 }
 
+struct replay_arguments {
+	const char *data, *outcomes, *verdicts;
+	bool check_filter;
+};
+
+/* One option; CLI_OK is --help, CLI_USAGE what we do not know, -1: go on. */
+static int option_take(int letter, const char *value, struct replay_arguments *a, struct core_replay *replay,
+		       struct printer *printer)
+{
+	if (letter == 'd')
+		a->data = value;
+	else if (letter == 'v')
+		replay->verify = true;
+	else if (letter == 'j')
+		printer->messages = stdout;
+	else if (letter == 'o')
+		a->outcomes = value;
+	else if (letter == 'V')
+		a->verdicts = value;
+	else if (letter == 'c')
+		replay->chunk = (uint32_t)strtoul(value, NULL, 10);
+	else if (letter == 'f')
+		a->check_filter = true;
+	else if (letter == 'h')
+		return CLI_OK;
+	else {
+		if (letter == 'l')
+			fprintf(stderr, "moment replay: not yet: --labels\n");
+		return CLI_USAGE;
+	}
+	return -1;
+}
+
+static bool arguments_fit(const struct replay_arguments *a, const struct core_replay *replay,
+			  const struct printer *printer)
+{
+	if (!a->data || replay->chunk > BATCH_ENTRIES_MAX)
+		return false;
+	/* what is printed would be that of two runs */
+	return !a->check_filter || (!replay->verify && !printer->messages && !a->outcomes && !a->verdicts);
+}
+
 int cli_replay(int argc, char **argv)
 {
 	static const struct option table[] = {
@@ -179,42 +230,28 @@ int cli_replay(int argc, char **argv)
 	};
 	struct core_replay replay = { 0 };
 	struct printer printer = { 0 };
-	const char *data = NULL, *outcomes = NULL, *verdicts = NULL;
-	int letter;
+	struct replay_arguments a = { 0 };
+	int letter, end = -1;
 
 	optind = 1;
-	while ((letter = getopt_long(argc, argv, "", table, NULL)) != -1) {
-		if (letter == 'd')
-			data = optarg;
-		else if (letter == 'v')
-			replay.verify = true;
-		else if (letter == 'j')
-			printer.messages = stdout;
-		else if (letter == 'o')
-			outcomes = optarg;
-		else if (letter == 'V')
-			verdicts = optarg;
-		else if (letter == 'c')
-			replay.chunk = (uint32_t)strtoul(optarg, NULL, 10);
-		else if (letter == 'h') {
-			fputs(usage, stdout);
-			return CLI_OK;
-		} else {
-			if (letter == 'f' || letter == 'l')
-				fprintf(stderr, "moment replay: not yet: --%s\n",
-					letter == 'f' ? "check-filter" : "labels");
-			fputs(usage, stderr);
-			return CLI_USAGE;
-		}
+	while (end < 0 && (letter = getopt_long(argc, argv, "", table, NULL)) != -1)
+		end = option_take(letter, optarg, &a, &replay, &printer);
+	if (end < 0 && (optind < argc || !arguments_fit(&a, &replay, &printer)))
+		end = CLI_USAGE;
+	if (end >= 0) {
+		fputs(usage, end == CLI_OK ? stdout : stderr);
+		return end;
 	}
-	if (!data || optind < argc || replay.chunk > BATCH_ENTRIES_MAX) {
-		fputs(usage, stderr);
-		return CLI_USAGE;
+	if (a.check_filter) {
+		struct check_filter_options o = {
+			.data = a.data, .chunk = replay.chunk, .out = stdout, .err = stderr
+		};
+		return check_filter_run(&o);
 	}
-	if (!file_open(outcomes, &printer.outcomes) || !file_open(verdicts, &printer.verdicts))
+	if (!file_open(a.outcomes, &printer.outcomes) || !file_open(a.verdicts, &printer.verdicts))
 		return CLI_USAGE;
-	int code = replay_run(data, &replay, &printer);
-	if (!file_close(outcomes, printer.outcomes) || !file_close(verdicts, printer.verdicts))
+	int code = replay_run(a.data, &replay, &printer);
+	if (!file_close(a.outcomes, printer.outcomes) || !file_close(a.verdicts, printer.verdicts))
 		code = CLI_FAILED;
 	return code;
 }

@@ -275,15 +275,24 @@ static void values_read(struct pass *p, struct window_cell *cell, uint32_t per, 
 	}
 }
 
+/* The cell of a key as of the event's now. One that is not remembered moves no clock, so a provisional
+ * customer whose time is over may still be there. */
+static struct window_cell *cell_now(const struct pass *p, uint32_t per)
+{
+	struct window_cell *cell = p->has_key[per] ? windows_find(&p->h->windows, per, p->keys[per]) : NULL;
+
+	if (cell && (cell->flags & CELL_PROVISIONAL) && p->event->now - cell->touched > provisional_ns)
+		return NULL;
+	return cell;
+}
+
 /* All of the type's aggregates, for an event that does not enter. */
 static void read_all(struct pass *p)
 {
 	for (uint32_t per = 0; per < PER_COUNT; per++) {
 		uint64_t reads = p->plan->before[per] | p->plan->with[per];
 		if (reads)
-			values_read(p,
-				    p->has_key[per] ? windows_find(&p->h->windows, per, p->keys[per]) : NULL,
-				    per, reads);
+			values_read(p, cell_now(p, per), per, reads);
 	}
 }
 
@@ -457,7 +466,7 @@ static struct ref *event_ref(struct pass *p)
 /* Rule 18: what is too late keeps its effect, and no rule runs on it. */
 static bool event_late(const struct pass *p)
 {
-	return p->event->time < windows_horizon(&p->h->windows);
+	return p->event->time < p->event->now - p->h->windows.lateness;
 }
 
 /* The event does not enter; `fraud`: rules without stages run, `staged`: those that list its stage. */
@@ -518,6 +527,24 @@ static void judge_counted(struct pass *p, struct ref *ref)
 	p->result->fraud = p->result->counted = p->result->staged = !late;
 }
 
+/*
+ * Decisions 36: its reference is not looked at, and it enters nothing. The rules run all the same, so that a
+ * filter that drops what a rule can use is found out; for that reason, too, a type that feeds a window
+ * enters, which no sound table lets happen.
+ */
+static void judge_unremembered(struct pass *p)
+{
+	enum event_stage stage = p->event->stage;
+	bool counts = stage == STAGE_AUTHORISED || stage == STAGE_POSTED;
+
+	if (counts && (p->plan->feeds | p->plan->where)) {
+		judge_counted(p, NULL);
+		return;
+	}
+	decide(p, stage != STAGE_RELEASED, true);
+	p->result->counted = counts && p->result->outcome == EVENT_DECIDED;
+}
+
 static void judge(struct pass *p)
 {
 	const struct history_event *event = p->event;
@@ -526,8 +553,12 @@ static void judge(struct pass *p)
 		p->result->outcome = EVENT_BAD_BODY;
 		return;
 	}
-	if (event->time - event->now > future_ns_max) {
+	if (!event->event_clock && event->time - event->now > future_ns_max) {
 		p->result->outcome = EVENT_FROM_THE_FUTURE;
+		return;
+	}
+	if (event->unremembered) {
+		judge_unremembered(p);
 		return;
 	}
 	struct ref *ref = event_ref(p);
@@ -583,9 +614,11 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
 	p.plan = &h->plans[type];
 	for (uint32_t per = 0; per < PER_COUNT; per++)
 		p.has_key[per] = event_key(event, per, &p.keys[per]);
-	clock_advance(h, event->now);
+	assert(event->now >= h->windows.now);
+	if (!event->unremembered)
+		clock_advance(h, event->now);
 	judge(&p);
-	if (event->provisional || h->windows.oldest)
+	if (!event->unremembered && (event->provisional || h->windows.oldest))
 		customer_touch(&p);
 	assert(result->outcome != EVENT_NONE);
 }
@@ -624,6 +657,7 @@ void history_sizes(const struct history *h, struct history_sizes *out)
 		.refs_max = h->refs.max,
 		.refs_evicted = h->refs.evicted,
 		.provisional_forgotten = w->provisional_forgotten,
+		.counted = h->order,
 	};
 }
 

@@ -29,6 +29,8 @@ struct history_event {
 	enum event_stage stage; /* already resolved: absent = posted, or request with flag bit 0 */
 	bool reversal;
 	bool provisional;	     /* the customer has no record */
+	bool unremembered;	     /* judged, but nothing stays of it (decisions 35, 36) */
+	bool event_clock;	     /* never from the future (decisions 18) */
 	const char *card, *ref, *of; /* NULL = absent */
 	uint32_t card_bytes, ref_bytes, of_bytes;
 };
@@ -75,10 +77,11 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now);
  * its keys only. */
 void history_prefetch(struct history *h, const struct history_event *event, uint32_t step);
 
-/* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references. */
+/* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references, events
+ * that were ever counted. */
 struct history_sizes {
 	uint64_t cells, entries, windows_bytes, windows_bytes_max, refs, refs_max, refs_evicted,
-		provisional_forgotten;
+		provisional_forgotten, counted;
 };
 void history_sizes(const struct history *h, struct history_sizes *out);
 

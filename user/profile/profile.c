@@ -150,6 +150,8 @@ static void event_remember(struct profile_columns *columns, const struct store *
 		.stage = body->stage,
 		.reversal = (h->flags & FRAME_REVERSAL) != 0,
 		.provisional = e->provisional,
+		.unremembered = e->unremembered,
+		.event_clock = columns->event_clock,
 		.card = body->card,
 		.ref = body->ref,
 		.of = body->of,
@@ -169,6 +171,31 @@ static void event_remember(struct profile_columns *columns, const struct store *
 	e->counted = result.counted;
 	e->staged = result.staged;
 	columns->window_full += result.window_full;
+}
+
+/* Did somebody whom the event concerns ever subscribe? A subset of what any map of the enrolled has. */
+static bool somebody_subscribed(struct store *store, const struct row *actor, const struct row *account)
+{
+	uint32_t count = 0;
+	const struct row_holder *holders = account ? row_holders(account, &count) : NULL;
+
+	if (row_subscription_count(actor))
+		return true;
+	for (uint32_t i = 0; i < count; i++)
+		if (row_subscription_count(store_customer(store, holders[i].customer)))
+			return true;
+	return false;
+}
+
+bool profile_event_remembered(struct store *store, const struct catalogue *c, const struct frame_header *h,
+			      const struct row *actor, const struct row *account)
+{
+	enum filter_verdict verdict =
+		h->flags ? FILTER_KEEP : interest_decide(&c->interest->type[h->type], &c->interest->sets, h);
+
+	if (verdict == FILTER_IF_ENROLLED)
+		return somebody_subscribed(store, actor, account);
+	return verdict == FILTER_KEEP;
 }
 
 static void event_fill(struct profile_columns *columns, struct store *store, struct history *history,
@@ -197,6 +224,7 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 	e->actor = h->customer ? store_customer(store, h->customer) : NULL;
 	e->account = h->account ? store_account(store, h->account) : NULL;
 	e->provisional = !row_known(e->actor);
+	e->unremembered = !profile_event_remembered(store, c, h, e->actor, e->account);
 	const char *error = body_read(c, e->type, h, e->body, e->body_bytes, &body, body_fields);
 	e->stage = (uint8_t)body.stage;
 	if (error || ((h->flags & FRAME_REVERSAL) && !body.of)) {
@@ -206,7 +234,7 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 	fields_fill(fields, c, e, &body);
 	if (!e->type)
 		e->outcome = EVENT_UNKNOWN_TYPE;
-	else if (h->time - FUTURE_NS_MAX > e->now)
+	else if (!columns->event_clock && h->time - FUTURE_NS_MAX > e->now)
 		e->outcome = EVENT_FROM_THE_FUTURE;
 	else
 		event_remember(columns, store, history, c, e, &body, aggregates);

@@ -21,10 +21,18 @@ struct profile_columns {
 	struct value *actor; /* one profile, for `where` */
 	char *scratch;
 	uint64_t window_full;
+	bool event_clock; /* the caller sets it: no event is FROM_THE_FUTURE */
 };
 
 __attribute__((warn_unused_result)) int profile_init(struct profile_columns *columns);
 void profile_deinit(struct profile_columns *columns);
+
+/*
+ * Does anything stay of the event? (decisions 35). By the catalogue in force and the rows as they are: what
+ * the pre-filter may drop does not, whether it was dropped or not.
+ */
+bool profile_event_remembered(struct store *store, const struct catalogue *c, const struct frame_header *h,
+			      const struct row *actor, const struct row *account);
 
 /* Fills events[0..count) from entries; count <= BATCH_ENTRIES_MAX. */
 void profile_run(struct profile_columns *columns, struct store *store, struct history *history,

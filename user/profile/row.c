@@ -107,6 +107,11 @@ const struct packed_subscriptions *row_subscription_part(const struct row *row)
 	return row_at(row, row->parts[CUSTOMER_SUBSCRIPTIONS]);
 }
 
+uint32_t row_subscription_count(const struct row *row)
+{
+	return row ? row_subscription_part(row)->count : 0;
+}
+
 const struct packed_subscription *packed_first(const struct packed_subscriptions *part)
 {
 	return (const struct packed_subscription *)(part + 1);

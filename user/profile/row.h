@@ -69,6 +69,8 @@ void row_subscriptions(const struct store *s, const struct catalogue *c, const s
 		       struct row_cursor *cursor);
 bool row_subscription_next(struct row_cursor *cursor); /* false at the end */
 void row_subscription_read(const struct row_cursor *cursor, struct row_subscription *out);
+/* All that the row has: off ones, and ones whose kind the catalogue has no more. row NULL: none. */
+uint32_t row_subscription_count(const struct row *row);
 
 /* Holders in record order; lent with the row. */
 const struct row_holder *row_holders(const struct row *row, uint32_t *count);
