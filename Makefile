@@ -1,9 +1,9 @@
 # Moment. `make help` says what there is. Objects of a variant are in build/<variant>/.
 #
 # The list of packages that a fresh Debian 12 needs; `make deps` installs what is missing.
-DEPS = build-essential clang lld libclang-rt-14-dev pkg-config python3 python3-yaml tzdata e2fsprogs git \
-       liburing-dev libbpf-dev liblmdb-dev libmsgpack-dev libcmocka-dev libfyaml-dev libjansson-dev \
-       libmicrohttpd-dev libxxhash-dev libsodium-dev libicu-dev
+DEPS = build-essential clang lld libclang-rt-14-dev bpftool pkg-config python3 python3-yaml tzdata e2fsprogs git \
+       liburing-dev libbpf-dev libelf-dev zlib1g-dev liblmdb-dev libmsgpack-dev libcmocka-dev libfyaml-dev libjansson-dev \
+       libmicrohttpd-dev libxxhash-dev libsodium-dev libicu-dev iproute2
 
 VARIANT ?= release
 CC      ?= gcc
@@ -41,8 +41,8 @@ $(error no variant '$(VARIANT)': release debug asan native clang clang0 fuzz)
 endif
 
 # -ffp-contract=off: the same doubles from every compiler (DESIGN 4)
-CFLAGS := -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser $(WARN) $(OPT) -ffp-contract=off -fno-strict-aliasing -MMD -MP -pthread
-LIBS   := -luring -llmdb -lfyaml -ljansson -lmicrohttpd -lxxhash -lsodium -licui18n -licuuc -licudata -lpthread
+CFLAGS := -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Ibuild/bpf $(WARN) $(OPT) -ffp-contract=off -fno-strict-aliasing -MMD -MP -pthread
+LIBS   := -luring -lbpf -llmdb -lfyaml -ljansson -lmicrohttpd -lxxhash -lsodium -licui18n -licuuc -licudata -lpthread
 LDFLAGS := $(filter -fsanitize=address,$(subst $(comma), ,$(OPT))) -pthread
 comma := ,
 ifeq ($(VARIANT),asan)
@@ -65,6 +65,16 @@ PROGRAMS := $(patsubst user/main.c,$(B)/momentd,$(wildcard user/main.c)) \
 
 all: $(PROGRAMS) ## build momentd and moment
 	$(Q)mkdir -p build && ln -sfn $(VARIANT)/momentd build/momentd && ln -sfn $(VARIANT)/moment build/moment
+
+# The program that runs in the kernel, and the C of its skeleton: one for all variants. -mcpu=v3 for atomics with a result.
+BPF_FLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf -mcpu=v3 -Iinclude -I/usr/include/$(shell $(CC) -print-multiarch)
+build/bpf/prefilter.bpf.o: bpf/prefilter.bpf.c
+	$(Q)mkdir -p $(@D)
+	$(Q)clang $(BPF_FLAGS) -MMD -MP -MF build/bpf/prefilter.d -c -o $@ $<
+build/bpf/prefilter.skel.h: build/bpf/prefilter.bpf.o
+	$(Q)PATH=$$PATH:/usr/sbin bpftool gen skeleton $< name prefilter_bpf > $@
+$(B)/obj/user/prefilter/prefilter.o: build/bpf/prefilter.skel.h
+-include build/bpf/prefilter.d
 
 $(B)/obj/%.o: %.c
 	$(Q)mkdir -p $(@D)
