@@ -61,6 +61,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", default="")
     parser.add_argument("--timeout", type=int, default=600)
+    parser.add_argument("--skip-none", action="store_true", help="a skipped case is a failure")
     parser.add_argument("programs", nargs="+")
     args = parser.parse_args()
     total = [0, 0, 0]
@@ -77,6 +78,9 @@ def main():
             if failed:
                 print(output, flush=True)
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
+    if args.skip_none and total[2]:
+        print("a case was skipped, and none may be here")
+        return 1
     return 1 if total[1] or total[0] == 0 else 0
 
 

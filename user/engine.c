@@ -594,8 +594,9 @@ static uint64_t batch_seal(struct engine *e, struct engine_flight *flight)
 
 /*
  * The path. A batch is begun when the journal has room for one more in flight. Without room for a batch's
- * worst case in every pool sources are held: their frames wait in the receive buffers, they at their windows;
- * what gateways and operators say goes on, since it is what gives room.
+ * worst case in every pool sources are held: their frames wait in the receive buffers and rings, they at
+ * their windows; what gateways and operators say goes on, since it is what gives room. What was only dropped
+ * waits a little for a batch to go with; an activation waits for that.
  */
 int engine_tick(struct engine *e)
 {
@@ -611,10 +612,11 @@ int engine_tick(struct engine *e)
 		return rc == -EAGAIN ? 0 : rc;
 
 	/* ingest: frames become entries, copied once, into the journal's buffer */
-	uint32_t count = live_mail_take(e);
+	bool dropped = ingest_moved_any(&e->ingest);
+	uint32_t count = dropped ? 0 : live_mail_take(e);
 	if (count == 0)
 		count = ingest_collect(&e->ingest, core->entries, e->options.batch_max, started);
-	bool content = count > 0 || ingest_moved_any(&e->ingest);
+	bool content = count > 0 || ingest_moved_due(&e->ingest) || (dropped && live_mail_waits(e));
 	if (!content && !live_closing_due(e, started)) {
 		journal_cancel(e->journal);
 		return 0;

@@ -116,7 +116,7 @@ bool live_mail_waits(const struct engine *e)
 
 uint32_t live_mail_take(struct engine *e)
 {
-	return live_mail_waits(e) ? activation_take(e) : 0;
+	return live_mail_waits(e) && filter_reload_ready(e) ? activation_take(e) : 0;
 }
 
 void live_room_missing(struct engine *e, int64_t mono)
@@ -181,7 +181,12 @@ static void status_fill(struct engine *e, struct engine_status *s)
 	s->sleeps = e->sleeps;
 	s->tick = e->tick_ns;
 	s->durable_wait = e->durable_ns;
-	s->filter = e->ingest.state.filter;
+	s->filter = e->filter.kernel ? "kernel" : e->ingest.state.filter;
+	s->prefilter_cut = e->filter.cut;
+	memcpy(s->prefilter_why, e->filter.why, sizeof s->prefilter_why);
+	memset(&s->prefilter, 0, sizeof s->prefilter);
+	if (e->filter.kernel)
+		prefilter_counts(e->filter.kernel, &s->prefilter);
 	s->durability = e->ingest.state.durability;
 	s->clock = core->event_clock ? "event" : "wall";
 	s->direct = journal_direct(e->journal);
@@ -292,6 +297,8 @@ static int completions_take(struct engine *e, int64_t mono)
 				rc = rc ? rc : failed;
 			} else if (owner == RING_WAKE)
 				e->wake_armed = false;
+			else if (owner == RING_BELL)
+				filter_bell_take(e, cqe->flags & IORING_CQE_F_MORE);
 			else if (owner != RING_NONE && owner != RING_CANCEL)
 				conns_complete(&e->conns, cqe, mono);
 			n++;
@@ -334,6 +341,8 @@ void live_state_set(struct engine *e)
 	e->ingest.state = (struct ingest_state){
 		.peers = &core->peers,
 		.interest = off ? NULL : core->catalogue->interest,
+		.enrolment = e->filter.enrolment,
+		.generation_min = e->filter.generation_min,
 		.interest_version = core->interest_version,
 		.term = core->term,
 		.filter = off ? "off" : "user",
@@ -364,7 +373,9 @@ static int64_t wait_choose(struct engine *e, bool worked, int64_t idle_since, in
 	bool in_flight = journal_in_flight(e->journal) > 0;
 	bool can_begin = journal_in_flight(e->journal) < JOURNAL_BATCHES_IN_FLIGHT_MAX;
 
-	if (e->journal_waits) /* for a segment that is being prepared: no completion tells */
+	if (e->filter.step != RELOAD_NONE || e->ingest.join_waits ||
+	    e->journal_waits) /* for a grace period of the kernel, or for a segment that is being prepared: no
+				 completion tells */
 		return IDLE_CLOSE_NS;
 	if (worked || (can_begin && ingest_waiting(&e->ingest)))
 		return 0;
@@ -372,9 +383,27 @@ static int64_t wait_choose(struct engine *e, bool worked, int64_t idle_since, in
 		return 0;
 	if (e->options.spin == SPIN_ADAPTIVE && !in_flight && e->cpus > 2 && mono - idle_since < SPIN_NS)
 		return 0;
+	if (ingest_moved_any(&e->ingest) && !e->last_had_content && !in_flight)
+		return SEEN_NS_MAX;
 	if (e->last_had_content || in_flight || store_checkpoint_running(e->core.store) || e->checkpoint_due)
 		return IDLE_CLOSE_NS;
 	return IDLE_WAIT_NS;
+}
+
+/* Submits and waits. Before it sleeps the engine says so, and looks once more: the program rings only after.
+ */
+static int enter(struct engine *e, int64_t wait)
+{
+	bool can_begin = journal_in_flight(e->journal) < JOURNAL_BATCHES_IN_FLIGHT_MAX;
+
+	if (wait == 0)
+		return ring_enter(&e->ring, 0);
+	if (filter_sleep(e) && can_begin && !e->journal_waits)
+		wait = 0;
+	e->sleeps += wait > 0;
+	int rc = ring_enter(&e->ring, wait);
+	filter_wake(e);
+	return rc;
 }
 
 /* Waits for the batches in flight, so that what was sealed is acknowledged before a stop. */
@@ -412,6 +441,7 @@ int engine_run(struct engine *e)
 		rc = checkpoint_step(e, mono);
 		if (rc)
 			break;
+		filter_reload_step(e, mono);
 		rc = engine_tick(e);
 		if (rc < 0) {
 			fail(e, rc,
@@ -420,14 +450,14 @@ int engine_run(struct engine *e)
 		}
 		live_state_set(e);
 		mail_answer(e);
-		conns_arm(&e->conns);
+		conns_arm(&e->conns, mono);
 		conns_flush(&e->conns);
 		wake_arm(e);
+		filter_bell_arm(e);
 		if (rc > 0)
 			idle_since = mono;
 		int64_t wait = wait_choose(e, rc > 0, idle_since, mono);
-		e->sleeps += wait > 0;
-		rc = ring_enter(&e->ring, wait);
+		rc = enter(e, wait);
 		if (rc) {
 			fail(e, rc, "io_uring");
 			break;

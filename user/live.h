@@ -10,6 +10,7 @@
 #include <base/histogram.h>
 #include <deliver/deliver.h>
 #include <engine.h>
+#include <filter.h>
 #include <ingest/ingest.h>
 #include <stdatomic.h>
 
@@ -63,6 +64,9 @@ struct engine_status {
 	uint64_t outbox_bytes, outbox_spilled;
 	uint64_t ticks, entries, sleeps;
 	struct histogram tick, durable_wait;
+	struct prefilter_counts prefilter;
+	uint64_t prefilter_cut;
+	char prefilter_why[256]; /* why not in the kernel; "" */
 	const char *filter, *durability, *clock;
 	bool direct;
 };
@@ -82,6 +86,7 @@ struct engine_mail {
 struct engine {
 	struct engine_options options;
 	struct core core;
+	struct engine_filter filter;
 	struct ring ring;
 	struct conns conns;
 	struct ingest ingest;
@@ -131,6 +136,7 @@ uint16_t engine_port(const struct engine *e);
 int64_t live_now(struct engine *e);	      /* stamp of the next batch */
 uint32_t live_mail_take(struct engine *e);    /* entries that the control thread asked for */
 bool live_mail_waits(const struct engine *e); /* is there such a request? */
+int live_checkpoint_now(struct engine *e);    /* start-up only: waits for it. 0 or -errno with e->why */
 void live_room_missing(struct engine *e, int64_t monotonic_ns);	     /* says so, now and then */
 bool live_closing_due(const struct engine *e, int64_t monotonic_ns); /* an empty batch closes the last one */
 

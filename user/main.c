@@ -23,8 +23,8 @@ static const char usage[] =
 	"stdout\n"
 	"  --insecure-listen        allow another address than loopback: only in a test's own network\n"
 	"  --admin ADDR:PORT        status, metrics, reload over HTTP; default 127.0.0.1:7480; off = none\n"
-	"  --prefilter=MODE         auto, user: drop what no rule can use; off: keep everything (kernel: not "
-	"yet)\n"
+	"  --prefilter=MODE         what no rule can use is dropped: kernel, user; auto: in the kernel if it "
+	"can; off: all is kept\n"
 	"  --durability=sync|none   none acknowledges before the disk: for the bench only\n"
 	"  --zero-copy=auto|on|off  sends to gateways\n"
 	"  --clock=wall|event       event: now is the largest time of the events kept\n"
@@ -124,7 +124,7 @@ static void option_take(struct engine_options *o, const char **admin, int letter
 		*admin = strcmp(optarg, "off") ? optarg : NULL;
 		break;
 	case 'p':
-		o->prefilter = (enum engine_prefilter)CHOICE("auto", NULL, "user", "off");
+		o->prefilter = (enum engine_prefilter)CHOICE("auto", "kernel", "user", "off");
 		break;
 	case 'y':
 		o->durable = CHOICE("sync", "none") == 0;

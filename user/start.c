@@ -58,7 +58,7 @@ static int checkpoint_wait(struct engine *e)
 	return 0;
 }
 
-static int checkpoint_now(struct engine *e)
+int live_checkpoint_now(struct engine *e)
 {
 	int rc = checkpoint_wait(e);
 
@@ -76,7 +76,7 @@ static int recovery_room(void *ctx, const struct journal_batch_header *header)
 	struct engine *e = ctx;
 
 	(void)header;
-	return core_has_room(&e->core) ? 0 : checkpoint_now(e);
+	return core_has_room(&e->core) ? 0 : live_checkpoint_now(e);
 }
 
 static int recover(struct engine *e)
@@ -152,7 +152,7 @@ static int base_take(struct engine *e, bool *taken)
 
 	if (rc || !*taken)
 		return rc;
-	rc = checkpoint_now(e);
+	rc = live_checkpoint_now(e);
 	if (!rc)
 		rc = base_make(&e->core, e->options.data, e->core.next_position);
 	struct records *r = rc ? NULL : store_checkpoint_begin(e->core.store);
@@ -410,6 +410,9 @@ int engine_start(struct engine *e, const struct engine_options *options)
 	if (mkdir(options->data, 0700) && errno != EEXIST)
 		return fail(e, -errno, "--data %s: %s", options->data, strerror(errno));
 	struct core_options co = { .data = options->data, .thread = true };
+	rc = filter_open(e);
+	if (rc)
+		return rc;
 	rc = core_open(&e->core, &co);
 	if (rc)
 		return fail(e, rc, "%s: %s", options->data, e->core.why[0] ? e->core.why : strerror(-rc));
@@ -428,7 +431,8 @@ int engine_start(struct engine *e, const struct engine_options *options)
 		return rc;
 	cpus_set(e);
 	live_hooks_set(e);
-	return listen_start(e, address, port);
+	rc = listen_start(e, address, port);
+	return rc ? rc : filter_start(e);
 }
 
 uint16_t engine_port(const struct engine *e)
@@ -442,6 +446,7 @@ void engine_close(struct engine *e)
 		ring_deinit(&e->ring); /* first: the kernel lets go of the buffers */
 		conns_deinit(&e->conns);
 	}
+	filter_close(e); /* behind the sockets that it feeds */
 	if (e->journal)
 		journal_close(e->journal);
 	deliver_deinit(&e->deliver);

@@ -65,7 +65,8 @@
 	X(LOST, "the source can no longer send what we expect")                                              \
 	X(PEERS, "no room for another peer")                                                                 \
 	X(BUSY, "a live connection has this name, with another stream")                                      \
-	X(NO_HELLO, "the first frame was no HELLO, or none came in time")
+	X(NO_HELLO, "the first frame was no HELLO, or none came in time")                                    \
+	X(BROKEN, "the kernel could not follow the bytes of the connection")
 
 enum event_outcome {
 	EVENT_NONE = 0,

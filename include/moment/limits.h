@@ -21,11 +21,15 @@ enum {
 	GATEWAY_WINDOW_MESSAGES = 8192, /* sent to a gateway and not yet accepted */
 };
 
+/* How long what the filter dropped waits for a batch to be acknowledged with, ns */
+#define SEEN_NS_MAX 5000000
+
 /* How long is waited for a peer, seconds */
 enum {
-	HELLO_SECONDS_MAX = 10,      /* for the first frame; refused: ERROR NO_HELLO */
-	BUSY_SECONDS = 10,           /* a name heard of so lately is not given to another stream: ERROR BUSY */
-	GATEWAY_SILENT_SECONDS = 30, /* a gateway that acknowledges nothing is cut off, another may have its messages */
+	HELLO_SECONDS_MAX = 10, /* for the first frame; refused: ERROR NO_HELLO */
+	BUSY_SECONDS = 10,	/* a name heard of so lately is not given to another stream: ERROR BUSY */
+	GATEWAY_SILENT_SECONDS =
+		30, /* a gateway that acknowledges nothing is cut off, another may have its messages */
 };
 
 /* Names and bodies */

@@ -64,11 +64,11 @@ def allowed(folder, included):
     if folder == "prefilter":
         return False
     if folder == "uring":
-        return False
+        return to == "prefilter"
     if folder == "catalogue":
         return to == "cel"
     if folder in STAGES:
-        return to in ("cel", "catalogue", "uring") or included in READABLE
+        return to in ("cel", "catalogue", "uring", "prefilter") or included in READABLE
     return True  # engine, control, cli, main
 
 

@@ -169,11 +169,14 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.timeout = timeout or PATIENCE
         self.buffer = bytearray()
+        self.sent = 0  # bytes: ERROR's offset is counted so
 
     def send(self, *frames):
         self.socket.settimeout(self.timeout)
+        data = b"".join(frames)
+        self.sent += len(data)
         try:
-            self.socket.sendall(b"".join(frames))
+            self.socket.sendall(data)
         except (ConnectionResetError, BrokenPipeError):
             raise Closed(self.last_error()) from None
 
@@ -407,6 +410,9 @@ class Engine:
         self.log_file = open(self.log_path, "ab")
         self.admin, self.clock = admin, clock
         self.options = options or ("--segment", "2")
+        mode = os.environ.get("MOMENT_PREFILTER")  # the way in of all that do not ask for one
+        if mode and not any(option.startswith("--prefilter") for option in self.options):
+            self.options += ("--prefilter=" + mode,)
         self.process = subprocess.Popen(
             [os.path.join(BIN, "momentd"), "--catalogue", self.catalogue, "--data", self.data, "--listen", "127.0.0.1:0",
              "--admin", admin, "--clock=" + clock, *self.options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log_file)

@@ -35,7 +35,7 @@ USAGE = [
     ("a_batch_of_0", ["--data", "x", "--batch", "0"]), ("a_batch_of_257", ["--data", "x", "--batch", "257"]),
     ("a_batch_in_words", ["--data", "x", "--batch", "many"]), ("a_checkpoint_of_0", ["--data", "x", "--checkpoint", "0"]),
     ("a_segment_of_0", ["--data", "x", "--segment", "0"]), ("zero_copy_maybe", ["--data", "x", "--zero-copy=maybe"]),
-    ("the_kernel_filter", ["--data", "x", "--prefilter=kernel"]), ("a_durable_verdict", ["--data", "x", "--verdict=durable"]),
+    ("a_filter_elsewhere", ["--data", "x", "--prefilter=moon"]), ("a_durable_verdict", ["--data", "x", "--verdict=durable"]),
     ("a_negative_cpu", ["--data", "x", "--cpu", "-1"]),
 ]
 

@@ -76,7 +76,7 @@ __attribute__((unused)) static void net_turn(struct net *n)
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 
-	conns_arm(&n->conns);
+	conns_arm(&n->conns, 0);
 	conns_flush(&n->conns);
 	assert_int_equal(ring_enter(&n->ring, 2000000), 0);
 	io_uring_for_each_cqe(&n->ring.io, head, cqe)

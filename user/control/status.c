@@ -93,6 +93,8 @@ static void engine_put(struct writer *w, int64_t wall_ns)
 	int64_t up_ns = wall_ns > s->started_at ? wall_ns - s->started_at : 0;
 
 	put_name(w, object, "filter", s->filter);
+	if (s->prefilter_why[0])
+		put(w, object, "filter_why", json_string(s->prefilter_why));
 	put_name(w, object, "durability", s->durability);
 	put_name(w, object, "clock", s->clock);
 	put(w, object, "direct", json_boolean(s->direct));
@@ -110,6 +112,16 @@ static void catalogue_put(struct writer *w)
 	put_count(w, object, "event_types", w->c ? w->c->event_count : 0);
 }
 
+/* Where its events are filtered: a source may be served in user space although the kernel filters. */
+static const char *source_filter(const struct engine_status *s, uint32_t peer)
+{
+	if (!s->live[peer].conn)
+		return "none";
+	if (s->live[peer].kernel)
+		return "kernel";
+	return strcmp(s->filter, "off") == 0 ? "off" : "user";
+}
+
 static void peers_put(struct writer *w, const char *key, uint8_t role)
 {
 	json_t *array = list(w, w->root, key);
@@ -121,10 +133,12 @@ static void peers_put(struct writer *w, const char *key, uint8_t role)
 		json_t *item = push(w, array);
 		put_name(w, item, "name", w->s->peers.identity[i].name);
 		put(w, item, "connected", json_boolean(w->s->live[i].conn != 0));
-		if (role == ROLE_OF_SOURCE)
-			put_count(w, item, "expected", peer->expected);
-		else
+		if (role == ROLE_OF_GATEWAY) {
 			put(w, item, "up", json_boolean(peer->up));
+			continue;
+		}
+		put_name(w, item, "filter", source_filter(w->s, i));
+		put_count(w, item, "expected", peer->expected);
 	}
 }
 
@@ -213,6 +227,7 @@ static void all_put(struct writer *w, int64_t wall_ns)
 	engine_put(w, wall_ns);
 	catalogue_put(w);
 	group(w, "connections");
+	group(w, "prefilter");
 	peers_put(w, "sources", ROLE_OF_SOURCE);
 	peers_put(w, "gateways", ROLE_OF_GATEWAY);
 	group(w, "events");

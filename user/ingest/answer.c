@@ -54,7 +54,8 @@ uint32_t answer_error(void *out, const char *code, const char *text, uint64_t se
 	return frame_end(out, &h, &w);
 }
 
-uint32_t answer_welcome(void *out, const struct ingest_state *state, uint64_t expected, uint64_t session)
+uint32_t answer_welcome(void *out, const struct ingest_state *state, const char *filter, uint64_t expected,
+			uint64_t session)
 {
 	struct frame_header h = { .kind = FRAME_WELCOME, .sequence = expected };
 	struct pack_writer w;
@@ -73,7 +74,7 @@ uint32_t answer_welcome(void *out, const struct ingest_state *state, uint64_t ex
 	pack_text(&w, "window_bytes");
 	pack_uint(&w, WINDOW_BYTES);
 	pack_text(&w, "filter");
-	pack_text(&w, state->filter);
+	pack_text(&w, filter);
 	pack_text(&w, "durability");
 	pack_text(&w, state->durability);
 	pack_text(&w, "catalogue");

@@ -27,12 +27,15 @@ struct ingest_live {
 	int64_t heard_ns;	   /* monotonic: last frame, for BUSY */
 	uint64_t session;
 	uint64_t ack_due;      /* to be acknowledged when there is room to say it; 0 = nothing */
+	bool kernel;	       /* source: the program in the kernel feeds it */
 	bool unknown_channels; /* gateway: its HELLO named a channel that the catalogue never had */
 };
 
 /* What a source moved in the batch being collected. */
 struct ingest_moved {
 	bool moved, sealed;
+	int64_t since_ns;	  /* monotonic: of the first frame in it */
+	uint64_t events, rounded; /* in it */
 	struct journal_seen seen; /* as sealed */
 	uint64_t first;
 	uint32_t lines;
@@ -66,9 +69,11 @@ struct ingest_hooks {
 struct ingest_state { /* what WELCOME says and the filter needs; the engine sets it */
 	const struct peers *peers;
 	const struct interest_table *interest; /* NULL: --prefilter=off */
+	struct enrolment *enrolment;
+	uint32_t generation_min; /* of the kernel's tables: under an older one nothing is taken any more */
 	uint32_t interest_version;
 	uint64_t term;
-	const char *filter, *durability; /* "user", "sync" */
+	const char *filter, *durability; /* of a source that no kernel filter feeds: "user", "off"; "sync" */
 	struct hash128 catalogue;
 	bool event_clock;
 };
@@ -82,6 +87,8 @@ struct ingest {
 	struct ingest_moved moved[PEERS_MAX];
 	struct batch_entry *entries;
 	uint32_t entry_count, entry_max;
+	bool join_waits;   /* for a slot of the kernel's filter, some ms */
+	bool seal_wanted;  /* something waits for what was dropped to be journalled */
 	bool sources_held; /* no room for what sources send; gateways go on */
 	bool alone;	   /* the batch ends here: its entry must be applied before anything else is read */
 	uint32_t turn;	   /* connection to begin with */
@@ -100,6 +107,9 @@ void ingest_init(struct ingest *in, struct conns *conns, struct journal *journal
  */
 uint32_t ingest_collect(struct ingest *in, struct batch_entry *entries, uint32_t entry_max, int64_t now_ns);
 bool ingest_moved_any(const struct ingest *in);
+/* Is it worth a batch of its own? Dropped frames wait for a kept one, a quarter of the window, or
+ * SEEN_NS_MAX. */
+bool ingest_moved_due(const struct ingest *in);
 /* Writes the SEEN records of the batch and notes what to acknowledge. */
 void ingest_seal(struct ingest *in, struct ingest_flight *flight);
 /* The SEEN records of the batch sealed last, for the core, after its entries were applied. */

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #define IORING_NOTIF_USAGE_ZC_COPIED (1U << 31)
 #endif
 
+#define HUNG_UP_NS_MAX INT64_C(1000000000) /* for the program to take what came before a FIN */
 enum { PIECES_MAX = 64, PIECES_CROWDED = 8, PIECES_RESUME = 4 };
 
 static uint64_t conn_tag(enum ring_owner owner, const struct conn *conn)
@@ -129,6 +131,8 @@ static void conn_reap(struct conns *c, struct conn *conn)
 	if (!conn->shut || conn->operations || conn->notifications)
 		return;
 	close(conn->fd);
+	if (conn->joined)
+		prefilter_slot_release(c->prefilter, conn->slot);
 	pieces_drop(c, conn);
 	uint32_t number = conn->number, generation = conn->generation + 1;
 	char *assembly = conn->assembly, *tx0 = conn->tx[0], *tx1 = conn->tx[1];
@@ -167,6 +171,8 @@ static void conn_add(struct conns *c, int fd, int64_t now_ns)
 		conn->accepted_at = now_ns;
 		c->accepted++;
 		c->open++;
+		if (i >= c->used)
+			c->used = i + 1;
 		return;
 	}
 	c->refused++;
@@ -316,6 +322,70 @@ static void send_complete(struct conns *c, struct conn *conn, const struct io_ur
 	conn_reap(c, conn);
 }
 
+static void hangup_arm(struct conns *c, struct conn *conn)
+{
+	struct io_uring_sqe *sqe = ring_sqe(c->ring);
+
+	io_uring_prep_poll_add(sqe, conn->fd, POLLRDHUP);
+	sqe->user_data = conn_tag(RING_HANGUP, conn);
+	conn->operations++;
+}
+
+/* A reset is the end at once. A FIN is seen here a moment before the program has taken the bytes that came
+ * with it: then the program says when. */
+static void hangup_complete(struct conns *c, struct conn *conn, const struct io_uring_cqe *cqe,
+			    int64_t now_ns)
+{
+	conn->operations--;
+	conn->hung_up = true;
+	conn->hung_up_at = now_ns;
+	if (cqe->res < 0 || (cqe->res & (POLLHUP | POLLERR)))
+		conn->peer_gone = true;
+	if (conn->closing)
+		conn_shut(c, conn);
+	else
+		conn_reap(c, conn);
+}
+
+static void hangup_settle(struct conn *conn, int64_t now_ns)
+{
+	if (conn_over(conn) ||
+	    (conn->hung_up && !conn->peer_gone && now_ns - conn->hung_up_at > HUNG_UP_NS_MAX))
+		conn->peer_gone = true;
+}
+
+void conn_join_begin(struct conns *c, struct conn *conn)
+{
+	assert(!conn->joined && !conn->joining && c->prefilter);
+	conn->joining = true;
+	if (conn->receiving && !conn->holding) {
+		struct io_uring_sqe *sqe = ring_sqe(c->ring);
+		io_uring_prep_cancel64(sqe, conn_tag(RING_RECV, conn), 0);
+		sqe->user_data = ring_tag(RING_CANCEL, 0);
+		conn->holding = true;
+	}
+}
+
+bool conn_join_ready(const struct conn *conn)
+{
+	return conn->joining && !conn->receiving && !conn->closing && !conn->peer_gone;
+}
+
+int conn_join(struct conns *c, struct conn *conn, uint64_t expected)
+{
+	assert(conn_join_ready(conn));
+	int slot = conn->first_piece || conn->assembled
+			   ? -EALREADY
+			   : prefilter_slot_take(c->prefilter, conn->fd, expected, &conn->reader);
+	conn->joining = slot == -EAGAIN;
+	if (slot < 0)
+		return slot;
+	conn->slot = (uint32_t)slot;
+	conn->joined = true;
+	hangup_arm(c, conn);
+	return 0;
+}
+
 void conns_complete(struct conns *c, const struct io_uring_cqe *cqe, int64_t now_ns)
 {
 	enum ring_owner owner = ring_owner_of(cqe->user_data);
@@ -330,11 +400,13 @@ void conns_complete(struct conns *c, const struct io_uring_cqe *cqe, int64_t now
 	struct conn *conn = conn_of(c, cqe->user_data);
 	if (owner == RING_RECV)
 		recv_complete(c, conn, cqe);
+	else if (owner == RING_HANGUP)
+		hangup_complete(c, conn, cqe, now_ns);
 	else
 		send_complete(c, conn, cqe, owner == RING_GATEWAY_SEND);
 }
 
-void conns_arm(struct conns *c)
+void conns_arm(struct conns *c, int64_t now_ns)
 {
 	if (!c->accepting) {
 		struct io_uring_sqe *sqe = ring_sqe(c->ring);
@@ -342,12 +414,14 @@ void conns_arm(struct conns *c)
 		sqe->user_data = ring_tag(RING_ACCEPT, 0);
 		c->accepting = true;
 	}
+	for (uint32_t i = 0; i < c->used; i++)
+		hangup_settle(&c->conn[i], now_ns);
 	if (c->ring->buffers.out >= CONN_BUFFERS / 2)
 		return;
-	for (uint32_t i = 0; i < CONNECTIONS_MAX; i++) {
+	for (uint32_t i = 0; i < c->used; i++) {
 		struct conn *conn = &c->conn[i];
 		if (conn->role == CONN_FREE || conn->receiving || conn->peer_gone || conn->shut ||
-		    conn->piece_count >= PIECES_RESUME)
+		    conn->joining || conn->joined || conn->piece_count >= PIECES_RESUME)
 			continue;
 		struct io_uring_sqe *sqe = ring_sqe(c->ring);
 		io_uring_prep_recv_multishot(sqe, conn->fd, NULL, 0, 0);
@@ -411,8 +485,26 @@ static int length_check(const char *frame, uint32_t *bytes)
 	return *bytes < FRAME_HEADER_BYTES || *bytes > FRAME_BYTES_MAX ? -EBADMSG : 0;
 }
 
+static int joined_frame(struct conn *conn, const char **frame, uint32_t *bytes)
+{
+	switch (reader_next(&conn->reader, frame, bytes)) {
+	case RING_FRAME:
+		conn->lent_bytes = *bytes;
+		return 1;
+	case RING_RECORD:
+		conn->lent_bytes = ((const struct ring_dropped *)(const void *)*frame)->bytes;
+		return 2;
+	case RING_BROKEN:
+		return -EBADMSG;
+	default:
+		return 0;
+	}
+}
+
 int conn_frame(struct conns *c, struct conn *conn, const char **frame, uint32_t *bytes)
 {
+	if (conn->joined && !conn->closing)
+		return joined_frame(conn, frame, bytes);
 	if (conn->closing || (!conn->first_piece && !conn->assembled))
 		return 0;
 	assert(conn->lent_bytes == 0);
@@ -447,7 +539,10 @@ void conn_frame_done(struct conns *c, struct conn *conn)
 {
 	assert(conn->lent_bytes);
 	conn->received += conn->lent_bytes;
-	if (conn->lent_assembly)
+	if (conn->joined) {
+		c->bytes_in += conn->lent_bytes;
+		reader_done(&conn->reader);
+	} else if (conn->lent_assembly)
 		conn->assembled = 0;
 	else
 		pieces_take(c, conn, NULL, conn->lent_bytes);
@@ -489,7 +584,7 @@ void conn_send_run(struct conns *c, struct conn *conn, const char *data, uint32_
 
 void conns_flush(struct conns *c)
 {
-	for (uint32_t i = 0; i < CONNECTIONS_MAX; i++) {
+	for (uint32_t i = 0; i < c->used; i++) {
 		struct conn *conn = &c->conn[i];
 		if (conn->role == CONN_FREE || conn->sending || conn->shut)
 			continue;
@@ -531,7 +626,7 @@ void conn_cut(struct conns *c, struct conn *conn)
 
 void conns_expire(struct conns *c, int64_t now_ns)
 {
-	for (uint32_t i = 0; i < CONNECTIONS_MAX; i++) {
+	for (uint32_t i = 0; i < c->used; i++) {
 		struct conn *conn = &c->conn[i];
 		if (conn->role == CONN_FREE || !conn->closing || conn->shut)
 			continue;
@@ -546,9 +641,16 @@ bool conn_waits(const struct conn *conn)
 {
 	uint32_t bytes = 0;
 
+	if (conn->joined)
+		return reader_waits(&conn->reader);
 	if (conn->assembled >= sizeof bytes)
 		memcpy(&bytes, conn->assembly, sizeof bytes);
 	return conn->first_piece || (bytes && conn->assembled == bytes);
+}
+
+bool conn_over(const struct conn *conn)
+{
+	return conn->hung_up && !conn->peer_gone && reader_ended(&conn->reader);
 }
 
 bool conn_ended(const struct conn *conn)

@@ -7,6 +7,11 @@
  * in place or, when it was cut, from the connection's own assembly buffer; 3. conn_frame_done gives the
  * buffer back when its last byte was used. What is not taken stays in its buffer: that is the back-pressure.
  *
+ * A source that the pre-filter feeds gets its bytes another way: after HELLO its receive is cancelled, its
+ * socket joins the pre-filter's map (conn_join_begin, conn_join), and from then on conn_frame lends frames
+ * out of the ring that the program writes. Nothing but sends and a poll for hang-up touches the socket from
+ * here.
+ *
  * Life of a connection: accepted -> in use -> closing (no more frames are taken, what is to be sent is sent)
  * -> shut down -> its slot is free when the last completion, notifications included, has come. One send is in
  * flight per connection.
@@ -19,6 +24,7 @@
 #include <base/region.h>
 #include <moment/frame.h>
 #include <moment/limits.h>
+#include <prefilter/prefilter.h>
 #include <stdbool.h>
 #include <uring/ring.h>
 
@@ -47,8 +53,14 @@ struct conn {
 	uint32_t generation; /* of the slot: a late completion of an earlier life is told apart */
 	uint8_t role;	     /* enum conn_role */
 	bool receiving, closing, shut, peer_gone;
-	bool holding;		/* its receive is being cancelled: enough is waiting */
-	bool stalled;		/* its next frame cannot be taken now, for a reason of its own or of room */
+	bool holding;  /* its receive is being cancelled: enough is waiting */
+	bool stalled;  /* its next frame cannot be taken now, for a reason of its own or of room */
+	bool joining;  /* its receive is being cancelled, conn_join comes next */
+	bool joined;   /* the pre-filter feeds it, through `reader` */
+	bool hung_up;  /* joined: its peer sends no more, what it sent may not be in the ring yet */
+	uint32_t slot; /* joined: of the pre-filter */
+	struct ring_reader reader;
+	int64_t hung_up_at;	/* monotonic ns */
 	uint16_t peer;		/* CONN_SOURCE, CONN_GATEWAY: number of the peer */
 	uint32_t operations;	/* requests whose completion is outstanding */
 	uint32_t notifications; /* zero-copy notifications outstanding */
@@ -73,6 +85,8 @@ struct conn {
 
 struct conns {
 	struct ring *ring;
+	struct prefilter *prefilter; /* NULL: every source is filtered in user space */
+	uint32_t used;		     /* slots below it may be in use */
 	struct region region;
 	int listener;
 	bool accepting;
@@ -96,14 +110,25 @@ __attribute__((warn_unused_result)) int conns_init(struct conns *c, struct ring 
 void conns_deinit(struct conns *c);
 uint16_t conns_port(const struct conns *c);
 
-/* Takes a completion of RING_ACCEPT, RING_RECV, RING_SEND, RING_GATEWAY_SEND. */
+/* Takes a completion of RING_ACCEPT, RING_RECV, RING_SEND, RING_GATEWAY_SEND, RING_HANGUP. */
 void conns_complete(struct conns *c, const struct io_uring_cqe *cqe, int64_t now_ns);
 /* Arms what has to be armed again (accept, receives that ran out of buffers). Once a loop. */
-void conns_arm(struct conns *c);
+void conns_arm(struct conns *c, int64_t now_ns);
+
+/* Its receive ends; when conn_join_ready, conn_join lets the pre-filter feed it from then on. */
+void conn_join_begin(struct conns *c, struct conn *conn);
+bool conn_join_ready(const struct conn *conn);
+/*
+ * 0; -EAGAIN: a slot comes free in some ms, ask again; -EPROTO: bytes stand behind HELLO that the program did
+ * not see, the connection can only be refused; another -errno: no slot, something came before (-EALREADY), or
+ * the kernel does not want it: it is received as before. `expected`: next sequence of its stream.
+ */
+__attribute__((warn_unused_result)) int conn_join(struct conns *c, struct conn *conn, uint64_t expected);
 
 /*
- * The next whole frame: 1 and *frame, lent until conn_frame_done or the next conns_arm; 0: not yet; -EBADMSG:
- * a length outside FRAME_HEADER_BYTES..FRAME_BYTES_MAX, *frame then has its first bytes.
+ * The next whole frame: 1 and *frame, lent until conn_frame_done or the next conns_arm; 2 and *frame: what
+ * the pre-filter dropped, a struct ring_dropped; 0: not yet; -EBADMSG: a length outside
+ * FRAME_HEADER_BYTES..FRAME_BYTES_MAX, or joined and broken: reader.slot says why.
  */
 int conn_frame(struct conns *c, struct conn *conn, const char **frame, uint32_t *bytes);
 void conn_frame_done(struct conns *c, struct conn *conn);
@@ -129,6 +154,8 @@ void conns_expire(struct conns *c, int64_t now_ns);
 /* Are there received bytes to look at: in buffers, or a whole frame that was put together and left for later?
  */
 bool conn_waits(const struct conn *conn);
+/* Joined: its peer sends no more, and all that it sent is in the ring; conns_arm says peer_gone next. */
+bool conn_over(const struct conn *conn);
 /* Nothing more from this peer: a hang-up was seen and all its frames are taken. */
 bool conn_ended(const struct conn *conn);
 

@@ -48,7 +48,8 @@ static int buffers_init(struct ring *r, uint32_t count, uint32_t bytes)
 int ring_init(struct ring *r, unsigned entries, uint32_t buffers, uint32_t buffer_bytes)
 {
 	struct io_uring_params p = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-					      IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+					      IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+					      IORING_SETUP_CQSIZE,
 				     .cq_entries = entries * 4 };
 
 	*r = (struct ring){ 0 };
@@ -118,10 +119,20 @@ int ring_register_memory(struct ring *r, void *memory, size_t bytes)
 	return rc;
 }
 
+/* Completions that only an enter brings: task work, or what overflowed. A spinning engine asks each turn. */
+static bool enter_needed(struct ring *r)
+{
+	unsigned flags = IO_URING_READ_ONCE(*r->io.sq.kflags);
+
+	return io_uring_sq_ready(&r->io) || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW));
+}
+
 int ring_enter(struct ring *r, int64_t wait_ns)
 {
 	int rc;
 
+	if (wait_ns == 0 && !enter_needed(r))
+		return 0;
 	if (wait_ns == 0) {
 		rc = io_uring_submit(&r->io);
 		if (rc >= 0)

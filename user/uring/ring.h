@@ -19,7 +19,9 @@ enum ring_owner {
 	RING_GATEWAY_SEND,
 	RING_JOURNAL,
 	RING_WAKE,
-	RING_CANCEL
+	RING_CANCEL,
+	RING_HANGUP, /* poll of a source that the pre-filter feeds */
+	RING_BELL
 };
 
 static inline uint64_t ring_tag(enum ring_owner owner, uint64_t rest)
@@ -62,7 +64,7 @@ int ring_iowq_cpu(struct ring *r, int cpu);
 /* Registers memory that sends may name as fixed buffer 0. 0 or -errno (RLIMIT_MEMLOCK). */
 int ring_register_memory(struct ring *r, void *memory, size_t bytes);
 /* Submits, and waits up to `wait_ns` for one completion (0: does not wait, -1: no limit). 0 or -errno; a
- * time-out is 0. */
+ * time-out is 0. With 0, nothing to submit and nothing that the kernel holds back, no system call is made. */
 int ring_enter(struct ring *r, int64_t wait_ns);
 
 #endif

@@ -1,4 +1,4 @@
-// needs: user/deliver/*.c user/uring/*.c user/base/[lor]*.c
+// needs: user/deliver/*.c user/uring/*.c user/prefilter/*.c user/base/[lor]*.c
 /*
  * test_deliver.c: legs out of a real outbox, over real sockets, to gateways that accept, stall and die. The
  * frames are made up; each carries its number and a pattern over its whole length, so that a byte of another

@@ -111,7 +111,7 @@ static void welcome_says_the_terms(void **state)
 				   .durability = "sync",
 				   .catalogue = { .low = 0xab, .high = UINT64_C(0x0123456789abcdef) } };
 	char frame[ANSWER_BYTES_MAX];
-	uint32_t bytes = answer_welcome(frame, &in, 43, UINT64_C(3) << 32 | 9);
+	uint32_t bytes = answer_welcome(frame, &in, in.filter, 43, UINT64_C(3) << 32 | 9);
 	struct frame_header h = answer_header(frame, bytes, FRAME_WELCOME);
 
 	(void)state;

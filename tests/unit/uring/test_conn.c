@@ -1,4 +1,4 @@
-// needs: user/uring/*.c user/base/region.c
+// needs: user/uring/*.c user/prefilter/*.c user/base/log.c user/base/region.c
 /*
  * test_conn.c: frames out of a stream that is cut anywhere, buffers that run out, sends that are cut short,
  * zero-copy sends and whose their bytes are, peers that die at the worst moment. Real sockets over loopback,
