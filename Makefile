@@ -3,7 +3,7 @@
 # The list of packages that a fresh Debian 12 needs; `make deps` installs what is missing.
 DEPS = build-essential clang lld libclang-rt-14-dev bpftool pkg-config python3 python3-yaml tzdata e2fsprogs git \
        liburing-dev libbpf-dev libelf-dev zlib1g-dev liblmdb-dev libmsgpack-dev libcmocka-dev libfyaml-dev libjansson-dev \
-       libmicrohttpd-dev libxxhash-dev libsodium-dev libicu-dev iproute2
+       libmicrohttpd-dev libxxhash-dev libsodium-dev libicu-dev iproute2 strace
 
 VARIANT ?= release
 CC      ?= gcc
@@ -103,7 +103,7 @@ $(foreach t,$(FUZZ_SRC),$(eval $(call fuzz_rule,$(t))))
 
 # ---- what a person types ----
 
-.PHONY: all deps demo check check-asan check-unit test-% help clean fuzz-quick bench bench-quick bench-compare format
+.PHONY: all deps demo check check-root check-asan check-unit test-% help clean fuzz-quick bench bench-quick bench-compare format
 
 deps: ## install the packages that are missing (Debian 12)
 	$(Q)missing=$$(for p in $(DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
@@ -131,6 +131,14 @@ SCRIPT_TESTS := $(sort $(wildcard tests/model/test_*.py tests/system/test_*.py t
 check: deps ## all tests; ends with `N passed, N failed, N skipped`
 	$(SUB) tests $(if $(wildcard user/cli/main.c),variants)
 	$(Q)MOMENT_BIN=$(B) $(PYTHON) tests/run.py --jobs $(JOBS) $(TEST_BIN) $(FUZZ_BIN) $(SCRIPT_TESTS)
+
+ROOT_TESTS = $(filter %/test_prefilter %/test_bell %/test_slots,$(TEST_BIN)) $(wildcard tests/system/test_kernel_*.py tests/system/test_check_filter.py)
+check-root: deps ## as root, large: the pre-filter in the kernel; a skipped case is a failure
+	$(SUB) tests
+	$(Q)MOMENT_ROOT=1 MOMENT_LARGE=1 MOMENT_BIN=$(B) $(PYTHON) tests/run.py --skip-none --timeout 3600 --jobs 1 $(ROOT_TESTS)
+	$(Q)for mode in kernel user; do echo "== the other system tests, --prefilter=$$mode"; \
+		MOMENT_PREFILTER=$$mode MOMENT_SLOW=1 MOMENT_BIN=$(B) $(PYTHON) tests/run.py --skip-none --jobs $(JOBS) \
+			$(filter-out $(ROOT_TESTS),$(wildcard tests/system/test_*.py)) || exit 1; done
 
 check-unit: deps ## the tests in C only
 	$(SUB) tests
