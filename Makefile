@@ -3,7 +3,7 @@
 # The list of packages that a fresh Debian 12 needs; `make deps` installs what is missing.
 DEPS = build-essential clang lld libclang-rt-14-dev bpftool pkg-config python3 python3-yaml tzdata e2fsprogs git \
        liburing-dev libbpf-dev libelf-dev zlib1g-dev liblmdb-dev libmsgpack-dev libcmocka-dev libfyaml-dev libjansson-dev \
-       libmicrohttpd-dev libxxhash-dev libsodium-dev libicu-dev iproute2 strace
+       libmicrohttpd-dev libxxhash-dev libsodium-dev libicu-dev iproute2 strace gnuplot-nox
 
 VARIANT ?= release
 CC      ?= gcc
@@ -178,6 +178,8 @@ bench-quick: deps ## the measurements, under two minutes; writes build/bench/res
 bench: deps ## the same with more pairs
 	$(SUB) all
 	$(Q)$(PYTHON) bench/bench.py --bin $(B)
+
+-include bench/bench.mk
 
 bench-compare: ## BASE=FILE: the last results against saved ones
 	$(Q)$(PYTHON) bench/bench.py --compare $(BASE)

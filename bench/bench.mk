@@ -1,0 +1,16 @@
+# The bench's own programs. A file's first line says what it links, as in the tests. Needs `needs` and B of the Makefile.
+BENCH_SRC := $(wildcard bench/*.c)
+BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
+define bench_rule
+$(B)/$(1:.c=): $(B)/obj/$(1:.c=.o) $(call needs,$(1))
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach b,$(BENCH_SRC),$(eval $(call bench_rule,$(b))))
+
+.PHONY: bench-programs bench-plot
+bench-programs: $(BENCH_BIN)
+all: bench-programs
+
+bench-plot: ## docs/prefilter-cpu.svg from the last `make bench`
+	$(Q)$(PYTHON) bench/prefilter.py --plot build/bench/results.json docs/prefilter-cpu.svg
