@@ -13,7 +13,6 @@
 #include <catalogue/interest.h>
 #include <errno.h>
 #include <poll.h>
-#include <profile/row_format.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -69,7 +68,7 @@ static int customer_enrol(void *ctx, const void *key, uint32_t key_bytes, const 
 	(void)key;
 	(void)key_bytes;
 	(void)value_bytes;
-	if (row_subscription_part(row)->count) /* sleeping ones too: a reload may wake them */
+	if (row_subscription_count(row)) /* sleeping ones too: a reload may wake them */
 		enrolment_customer_add(ctx, row->key);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * filter: the pre-filter's part of the engine's life: opened before anything else, fed with enrolment and
- * with a table when the catalogue is in force, changed in three steps by a reload, slept by.
+ * with a table when the catalogue is in force, changed step by step by a reload, slept by.
  *
  * Engine thread only.
  */

@@ -21,7 +21,7 @@
 #include <moment/limits.h>
 
 enum {
-	RING_SLOTS = SOURCES_MAX, /* a source beyond them is filtered in user space */
+	RING_SLOTS = SOURCES_MAX, /* one that finds none is filtered in user space */
 	RING_SHARDS_MAX = 8,	  /* engine threads that a connection can be spread over; one for now */
 	RING_ALIGN = 64,
 	/* The window, and 1 MiB for frames that are in no window (PING, PONG, ACK). */

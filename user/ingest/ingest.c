@@ -14,9 +14,6 @@
 #include "parts.h"
 
 #include <assert.h>
-#include <base/bytes.h>
-#include <base/log.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

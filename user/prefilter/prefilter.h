@@ -53,9 +53,9 @@ void prefilter_slot_release(struct prefilter *p, uint32_t slot);
 const struct ring_slot *prefilter_slot(const struct prefilter *p, uint32_t slot);
 
 /*
- * A new interest table, in three steps for a reload: _table_set with the union; _grace_begin, and when it is
- * _grace_over every run is under it; the activation; _table_set with the new one alone. _table_free: the
- * table that is not in use may be written (no run under it is left).
+ * A new interest table; for a reload (user/filter.c has all its steps): _table_set with the union;
+ * _grace_begin, and when it is _grace_over every run is under it; the activation; _table_set with the new one
+ * alone. _table_free: the table that is not in use may be written (no run under it is left).
  */
 bool prefilter_table_free(struct prefilter *p);
 void prefilter_table_set(struct prefilter *p, const struct interest_table *table);
