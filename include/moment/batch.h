@@ -15,6 +15,16 @@
 
 struct cat_event;
 struct row;
+struct event_fields; /* catalogue/env.h */
+
+/* The reserved keys of an event's body; strings are borrowed from the frame. */
+struct event_reserved {
+	const char *ref, *of, *card; /* NULL = absent */
+	uint32_t ref_bytes, of_bytes, card_bytes;
+	uint8_t stage; /* enum event_stage, resolved: absent = posted, or request when a verdict is wanted */
+	bool has_original_amount, has_original_currency;
+	int64_t original_amount, original_currency;
+};
 
 /* Who sent an event: part of a message's id, so that it is the same on every replay. */
 struct source_identity {
@@ -46,11 +56,13 @@ struct event {
 	int64_t now;
 	const struct cat_event *type;	   /* NULL: not in the catalogue */
 	const struct row *actor, *account; /* NULL: no record */
-	const struct value *fields;	   /* SPACE_EVENT */
-	const struct value *body_fields;   /* SPACE_BODY */
-	const struct value *aggregates;	   /* SPACE_AGG */
-	int64_t score;			   /* rules: sum of fraud scores */
-	uint16_t reasons[REASONS_MAX];	   /* rules: numbers of the fraud rules that scored */
+	const struct event_reserved *reserved;
+	struct event_fields *fields;	 /* SPACE_EVENT, made when asked for: event_field(), event_fields() */
+	const struct value *body_fields; /* SPACE_BODY */
+	const struct value *aggregates;	 /* SPACE_AGG */
+	uint32_t patterns;		 /* completed by it, bit per number in the catalogue */
+	int64_t score;			 /* rules: sum of fraud scores */
+	uint16_t reasons[REASONS_MAX];	 /* rules: numbers of the fraud rules that scored */
 	uint8_t reason_count;
 };
 

@@ -24,7 +24,7 @@ static const struct node *take_function(struct build *b, const struct entry *ent
 {
 	const struct node *argument = NULL;
 
-	for (int f = AGG_COUNT_OF; f < AGG_FUNCTION_COUNT; f++) {
+	for (int f = AGG_COUNT_OF; f <= AGG_LAST; f++) {
 		const struct node *n = yaml_get(entry->value, function_names[f]);
 		if (!n)
 			continue;
@@ -44,7 +44,7 @@ static const struct node *take_function(struct build *b, const struct entry *ent
 
 static bool take_field(struct build *b, const struct node *n, struct cat_aggregate *a)
 {
-	size_t first = AGGF_AMOUNT, count = a->function == AGG_LAST ? AGGF_COUNT - 1 : 3;
+	size_t first = AGGF_AMOUNT, count = a->function == AGG_LAST ? AGGF_BODY - 1 : 3;
 	int choice;
 
 	if (n->kind != NODE_SCALAR) {
@@ -191,6 +191,38 @@ static void aggregate_compile(struct build *b, uint32_t number)
 			b->event[e].feeds |= UINT64_C(1) << number;
 }
 
+/* The keys that every catalogue has. */
+static void keys_compile(struct build *b)
+{
+	struct cat_key *keys = build_array(b, struct cat_key, PER_COUNT);
+
+	for (unsigned i = 0; i < PER_COUNT; i++) {
+		XXH128_hash_t hash = XXH3_128bits(per_names[i], strlen(per_names[i]));
+		keys[i] = (struct cat_key){ .name = per_names[i],
+					    .part_count = 1,
+					    .parts = { { .kind = (uint8_t)i } },
+					    .identity = { .low = hash.low64, .high = hash.high64 } };
+	}
+	b->c->keys = keys;
+	b->c->key_count = PER_COUNT;
+}
+
+/* Where the values of each aggregate stand in SPACE_AGG. */
+static void values_place(struct build *b)
+{
+	struct catalogue *c = b->c;
+	struct cat_agg_value *values = build_array(b, struct cat_agg_value, c->aggregate_count + 1);
+
+	for (uint16_t i = 0; i < c->aggregate_count; i++) {
+		struct cat_aggregate *a = &b->aggregate[i];
+		values[i] = (struct cat_agg_value){ .field = a->field, .type = a->type, .unit = a->unit };
+		a->value_first = i;
+		a->value_count = 1;
+	}
+	c->agg_values = values;
+	c->agg_value_count = c->aggregate_count;
+}
+
 void aggregates_compile(struct build *b)
 {
 	struct catalogue *c = b->c;
@@ -200,6 +232,8 @@ void aggregates_compile(struct build *b)
 	b->aggregate_broken = build_scratch_array(b, bool, c->aggregate_count + 1);
 	c->aggregates = b->aggregate;
 	names_build(b, &b->aggregates, &b->sections[IN_AGGREGATES]);
+	keys_compile(b);
 	for (uint32_t i = 0; i < c->aggregate_count; i++)
 		aggregate_compile(b, i);
+	values_place(b);
 }

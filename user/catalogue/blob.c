@@ -180,7 +180,7 @@ static void expect_string(struct build *b, struct reader *r, const char *expecte
 
 static void get_zone(struct build *b, struct reader *r)
 {
-	struct cat_zone *zone = &b->c->zone;
+	struct zone *zone = &b->c->zone;
 	uint32_t count;
 	int64_t *from;
 	int32_t *offset;

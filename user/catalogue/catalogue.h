@@ -14,6 +14,7 @@
 #include <moment/interest.h>
 #include <moment/limits.h>
 #include <moment/money.h>
+#include <moment/zone.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,9 +88,34 @@ enum agg_function {
 	AGG_MIN,
 	AGG_MAX,
 	AGG_LAST,
+	AGG_DEVIATION, /* of the sample: sqrt((n sum(x^2) - sum(x)^2) / (n (n - 1))), no data below two */
+	AGG_DISTINCT,
+	AGG_STEP, /* no value: the events of one step, or of `unless`, of a pattern */
 	AGG_FUNCTION_COUNT
 };
+enum agg_calendar { CALENDAR_NONE, CALENDAR_DAY, CALENDAR_WEEK /* from Monday */, CALENDAR_MONTH };
+
+/* The keys that every catalogue has; further ones come behind them in catalogue.keys. */
 enum agg_per { PER_CUSTOMER, PER_ACCOUNT, PER_CARD, PER_COUNT };
+
+/* What windows are kept per: [customer, body.payee]. */
+enum key_part_kind { KEY_PART_CUSTOMER, KEY_PART_ACCOUNT, KEY_PART_CARD, KEY_PART_CURRENCY, KEY_PART_BODY };
+struct cat_key_part {
+	uint8_t kind;	/* enum key_part_kind */
+	uint16_t field; /* KEY_PART_BODY: number of the body field */
+};
+/*
+ * An event without one of the parts has no such key. `keys_max`: so many of one owner, who is named by the
+ * parts that are no body fields (none: the whole bank); the least recently used one leaves, counted. 0 = as
+ * many as there are: no part is a body field.
+ */
+struct cat_key {
+	const char *name; /* "customer", "customer, body.payee" */
+	uint8_t part_count;
+	struct cat_key_part parts[KEY_PARTS_MAX];
+	uint32_t keys_max;
+	struct hash128 identity;
+};
 
 /* What an aggregate takes of an event; the columns of a window entry. */
 enum agg_field {
@@ -103,22 +129,61 @@ enum agg_field {
 	AGGF_CURRENCY,
 	AGGF_TOUCHPOINT,
 	AGGF_CUSTOMER,
+	AGGF_BODY, /* a body field: last, distinct, and sum, mean, min, max, deviation of an int one */
 	AGGF_COUNT
+};
+
+/* One value of an aggregate: `last: [time, country]` has two, of one event; all others have one. */
+struct cat_agg_value {
+	enum agg_field field; /* AGGF_NONE for count */
+	uint16_t body_field;  /* AGGF_BODY: its number */
+	enum value_type type;
+	enum value_unit unit;
 };
 
 struct cat_aggregate {
 	const char *name;
 	enum agg_function function;
-	enum agg_field field; /* AGGF_NONE for count */
-	enum agg_per per;
-	int64_t within_ns; /* 0 = for ever */
+	enum agg_field field; /* AGGF_NONE for count, step; of the first value */
+	uint16_t body_field;  /* AGGF_BODY */
+	uint8_t per;	      /* index in catalogue.keys: enum agg_per, or a further one */
+	uint8_t calendar;  /* enum agg_calendar: since the last midnight, Monday, first of the month there */
+	int64_t within_ns; /* 0 = for ever, or calendar */
 	bool before;	   /* without the event itself */
 	bool has_where;
 	struct cel_program where;
 	enum value_type type; /* of the result: count, sum, min, max: int; mean: double; last: the field's */
 	enum value_unit unit;
+	uint16_t value_first, value_count; /* in catalogue.agg_values and SPACE_AGG; step: none */
 	struct hash128 identity; /* of its definition, `where` and the codes of its types included: state
 				  * survives a reload exactly when this is unchanged */
+};
+
+/*
+ * Ordered steps of one key within a time. A step, and `unless`, is an aggregate without a value (AGG_STEP),
+ * so its events are in the log of the key with all others. The pattern completes at an event E that is one of
+ * the last step when events e1 < e2 < ... < E of the steps in their order stand there, `times` of each, with
+ * E.time - e1.time < within and no event of `unless` between e1 and E; order is (time, journal). Every such E
+ * completes it. Rules listen to the event type pattern.NAME and see E.
+ */
+struct cat_pattern {
+	const char *name;
+	uint8_t per; /* index in catalogue.keys */
+	uint8_t step_count;
+	struct {
+		uint16_t aggregate, times;
+	} steps[PATTERN_STEPS_MAX];
+	int16_t unless; /* index of an aggregate, -1 none */
+	uint16_t event; /* its pseudo type in catalogue.events */
+	int64_t within_ns;
+};
+
+/* A list of the section `lists`: lists.NAME in expressions; ascending, no value twice. */
+struct cat_list {
+	const char *name;
+	enum value_type type; /* int, string */
+	uint32_t count;
+	const struct value *values;
 };
 
 struct cat_param {
@@ -158,6 +223,8 @@ struct cat_event {
 	uint64_t *subscription_bits;	  /* bit per rule number - catalogue.subscription_first */
 	uint64_t feeds;			  /* aggregates whose `over` has this type */
 	uint64_t reads;			  /* aggregates that a rule or text of this type reads */
+	uint32_t completes;		  /* patterns whose last step has this type */
+	int16_t pattern; /* a pseudo type, pattern.NAME: no code, no frame has it; -1: a real one */
 };
 
 struct cat_channel {
@@ -207,19 +274,14 @@ struct cat_language {
 	const char *date_pattern;	      /* parts D, M, Y between literals: "D M Y", "M D, Y" */
 };
 
-struct cat_zone { /* the bank's zone: offset in force from each transition on */
-	const char *name;
-	uint32_t count;
-	const int64_t *from_s; /* seconds since 1970; [0] = INT64_MIN */
-	const int32_t *offset_s;
-};
-
 struct catalogue {
 	struct hash128 hash; /* of the content: files, names and derived data */
 	struct arena arena;
 
 	struct money_rates rates;
-	struct cat_zone zone;
+	struct zone zone; /* the bank's */
+	uint16_t zone_count;
+	const struct zone *zones; /* by name: what a customer's `zone` may be, when the catalogue needs it */
 	uint16_t country;
 	int64_t lateness_ns;	/* default 24 h */
 	int64_t ref_memory_ns;	/* default 35 d */
@@ -235,9 +297,17 @@ struct catalogue {
 	const struct cat_field *fields;
 	uint16_t attribute_count;
 	const struct cat_attribute *attributes;
-	int16_t attribute_language; /* `language`, `zone`: index or -1 */
+	int16_t attribute_language, attribute_zone; /* `language`, `zone`: index or -1 */
 	uint16_t aggregate_count;
 	const struct cat_aggregate *aggregates;
+	uint16_t agg_value_count;
+	const struct cat_agg_value *agg_values; /* SPACE_AGG */
+	uint16_t key_count;			/* at least PER_COUNT */
+	const struct cat_key *keys;
+	uint16_t pattern_count;
+	const struct cat_pattern *patterns;
+	uint16_t list_count;
+	const struct cat_list *lists; /* by name */
 
 	uint16_t rule_count, critical_first, subscription_first; /* rules: fraud, critical, subscriptions */
 	const struct cat_rule *rules;

@@ -211,8 +211,10 @@ void events_compile(struct build *b)
 	names_build(b, &b->events, &b->sections[IN_EVENTS]);
 	names_build(b, &b->groups, &b->sections[IN_GROUPS]);
 	b->group_sets = build_scratch_array(b, struct event_set, b->groups.count + 1);
-	for (uint32_t i = 0; i < c->event_count; i++)
+	for (uint32_t i = 0; i < c->event_count; i++) {
+		b->event[i].pattern = -1;
 		event_compile(b, i);
+	}
 	for (uint32_t i = 0; i < b->sections[IN_GROUPS].count; i++)
 		group_compile(b, i);
 }

@@ -288,7 +288,7 @@ static int32_t offset_at(UCalendar *calendar, double ms, UErrorCode *error)
 
 static void derive_transitions(struct build *b, UCalendar *calendar)
 {
-	struct cat_zone *zone = &b->c->zone;
+	struct zone *zone = &b->c->zone;
 	int64_t *from = build_array(b, int64_t, TRANSITIONS_MAX);
 	int32_t *offset = build_array(b, int32_t, TRANSITIONS_MAX);
 	UErrorCode error = U_ZERO_ERROR;

@@ -47,7 +47,7 @@ void profile_compile(struct build *b)
 	struct catalogue *c = b->c;
 
 	c->attribute_count = (uint16_t)b->sections[IN_PROFILE].count;
-	c->attribute_language = -1;
+	c->attribute_language = c->attribute_zone = -1;
 	b->attribute = build_array(b, struct cat_attribute, c->attribute_count + 1);
 	b->attribute_broken = build_scratch_array(b, bool, c->attribute_count + 1);
 	c->attributes = b->attribute;

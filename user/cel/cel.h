@@ -14,6 +14,7 @@
 #include <base/arena.h>
 #include <moment/money.h>
 #include <moment/value.h>
+#include <moment/zone.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -77,7 +78,8 @@ struct cel_program {
 struct cel_env {
 	const struct value *space[SPACE_COUNT];
 	const struct money_rates *rates;
-	uint16_t currency; /* event.currency, the unit of UNIT_EVENT */
+	const struct zone *zone; /* of the profile in scope, for local(); NULL: UTC */
+	uint16_t currency;	 /* event.currency, the unit of UNIT_EVENT */
 	/* bytes for strings that a program makes (string(), +); results borrow from it until the next
 	 * evaluation. A program that needs more gives VALUE_ERROR_RANGE. May be NULL when spaces allow. */
 	char *scratch;

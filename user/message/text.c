@@ -220,7 +220,7 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return a / b - (a % b < 0);
 }
 
-static int64_t local_seconds(const struct cat_zone *zone, int64_t ns)
+static int64_t local_seconds(const struct zone *zone, int64_t ns)
 {
 	int64_t s = floor_div(ns, 1000000000);
 	uint32_t low = 0, high = zone->count;

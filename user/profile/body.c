@@ -25,13 +25,13 @@ static const char *token_read(struct pack_item item, const char **out, uint32_t 
 	return NULL;
 }
 
-static const char *stage_read(struct pack_item item, enum event_stage *stage)
+static const char *stage_read(struct pack_item item, uint8_t *stage)
 {
 	if (item.type == PACK_NIL)
 		return NULL;
 	for (unsigned i = 1; item.type == PACK_STRING && i < STAGE_COUNT; i++) {
 		if (key_is(item.s, item.bytes, event_stage_names[i])) {
-			*stage = (enum event_stage)i;
+			*stage = (uint8_t)i;
 			return NULL;
 		}
 	}
@@ -50,7 +50,7 @@ static const char *int_read(struct pack_item item, int64_t min, bool *has, int64
 }
 
 /* True when the key is reserved; *error says what is wrong with its value. */
-static bool reserved_read(const char *key, uint32_t len, struct pack_reader *r, struct body *out,
+static bool reserved_read(const char *key, uint32_t len, struct pack_reader *r, struct event_reserved *out,
 			  const char **error)
 {
 	if (key_is(key, len, "ref"))
@@ -108,10 +108,11 @@ static int field_find(const struct catalogue *c, const struct cat_event *type, c
 }
 
 const char *body_read(const struct catalogue *c, const struct cat_event *type,
-		      const struct frame_header *header, const void *bytes, uint32_t count, struct body *out,
-		      struct value *fields)
+		      const struct frame_header *header, const void *bytes, uint32_t count,
+		      struct event_reserved *out, struct value *fields)
 {
-	*out = (struct body){ .stage = header->flags & FRAME_VERDICT_WANTED ? STAGE_REQUEST : STAGE_POSTED };
+	*out = (struct event_reserved){ .stage = header->flags & FRAME_VERDICT_WANTED ? STAGE_REQUEST
+										      : STAGE_POSTED };
 	for (unsigned i = 0; i < c->field_count; i++)
 		fields[i] = (struct value){ .type = (uint8_t)c->fields[i].type, .status = VALUE_NO_DATA };
 	if (count == 0)

@@ -11,7 +11,6 @@
 #include "body.h"
 
 #include <assert.h>
-#include <base/money.h>
 #include <catalogue/env.h>
 #include <string.h>
 
@@ -24,14 +23,17 @@ int profile_init(struct profile_columns *columns)
 
 	*columns = (struct profile_columns){ 0 };
 	int rc = region_init(&columns->region,
-			     sizeof(struct value) * (rows * (FIELD_COUNT + BODY_FIELDS_MAX + AGGREGATES_MAX) +
-						     ATTRIBUTES_MAX) +
+			     (sizeof *columns->reserved + sizeof *columns->fields) * rows +
+				     sizeof(struct value) * (rows * (BODY_FIELDS_MAX + AGGREGATE_VALUES_MAX) +
+							     ATTRIBUTES_MAX) +
 				     SCRATCH_BYTES + 4096);
 	if (rc)
 		return rc;
-	columns->fields = region_take(&columns->region, sizeof(struct value) * rows * FIELD_COUNT);
+	columns->reserved = region_take(&columns->region, sizeof *columns->reserved * rows);
+	columns->fields = region_take(&columns->region, sizeof *columns->fields * rows);
 	columns->body_fields = region_take(&columns->region, sizeof(struct value) * rows * BODY_FIELDS_MAX);
-	columns->aggregates = region_take(&columns->region, sizeof(struct value) * rows * AGGREGATES_MAX);
+	columns->aggregates =
+		region_take(&columns->region, sizeof(struct value) * rows * AGGREGATE_VALUES_MAX);
 	columns->actor = region_take(&columns->region, sizeof(struct value) * ATTRIBUTES_MAX);
 	columns->scratch = region_take(&columns->region, SCRATCH_BYTES);
 	assert(columns->scratch);
@@ -41,65 +43,6 @@ int profile_init(struct profile_columns *columns)
 void profile_deinit(struct profile_columns *columns)
 {
 	region_deinit(&columns->region);
-}
-
-static struct value int_value(enum value_type type, int64_t i)
-{
-	return (struct value){ .type = (uint8_t)type, .status = VALUE_OK, .i = i };
-}
-
-/* 0 stands for no data in the header's code fields. */
-static struct value code_value(int64_t code)
-{
-	return (struct value){ .type = TYPE_INT, .status = code ? VALUE_OK : VALUE_NO_DATA, .i = code };
-}
-
-static struct value text_value(const char *s, uint32_t bytes)
-{
-	return (struct value){
-		.type = TYPE_STRING, .status = s ? VALUE_OK : VALUE_NO_DATA, .bytes = bytes, .s = s
-	};
-}
-
-static struct value base_value(const struct catalogue *c, const struct frame_header *h)
-{
-	struct value v = { .type = TYPE_INT, .status = VALUE_OK };
-	bool overflow = false;
-
-	if (!money_to_base(&c->rates, h->amount, h->currency, &v.i, &overflow)) {
-		v.status = overflow ? VALUE_ERROR : VALUE_NO_DATA;
-		v.bytes = overflow ? VALUE_ERROR_RANGE : 0;
-	}
-	return v;
-}
-
-static void fields_fill(struct value *f, const struct catalogue *c, const struct event *e,
-			const struct body *body)
-{
-	const struct frame_header *h = e->header;
-	const char *stage = event_stage_names[body->stage];
-
-	f[FIELD_type] =
-		text_value(e->type ? e->type->name : NULL, e->type ? (uint32_t)strlen(e->type->name) : 0);
-	f[FIELD_sequence] = int_value(TYPE_INT, (int64_t)h->sequence);
-	f[FIELD_customer] = int_value(TYPE_INT, (int64_t)h->customer); /* 0 is a value (SEMANTICS 3) */
-	f[FIELD_account] = int_value(TYPE_INT, (int64_t)h->account);
-	f[FIELD_time] = int_value(TYPE_TIMESTAMP, h->time);
-	f[FIELD_amount] = int_value(TYPE_INT, h->amount);
-	f[FIELD_balance] =
-		h->balance == FRAME_BALANCE_NO_DATA ? code_value(0) : int_value(TYPE_INT, h->balance);
-	f[FIELD_base] = base_value(c, h);
-	f[FIELD_currency] = int_value(TYPE_INT, h->currency);
-	f[FIELD_country] = code_value(h->country);
-	f[FIELD_mcc] = code_value(h->mcc);
-	f[FIELD_touchpoint] = code_value(h->touchpoint);
-	f[FIELD_stage] = text_value(stage, (uint32_t)strlen(stage));
-	f[FIELD_ref] = text_value(body->ref, body->ref_bytes);
-	f[FIELD_card] = text_value(body->card, body->card_bytes);
-	f[FIELD_original_amount] =
-		body->has_original_amount ? int_value(TYPE_INT, body->original_amount) : code_value(0);
-	f[FIELD_original_currency] =
-		body->has_original_currency ? int_value(TYPE_INT, body->original_currency) : code_value(0);
 }
 
 static void actor_fill(struct value *out, const struct store *store, const struct catalogue *c,
@@ -131,7 +74,7 @@ static bool where_reads_profile(const struct catalogue *c, uint64_t feeds)
 
 static void event_remember(struct profile_columns *columns, const struct store *store,
 			   struct history *history, const struct catalogue *c, struct event *e,
-			   const struct body *body, struct value *aggregates)
+			   const struct event_reserved *body, struct value *aggregates)
 {
 	const struct frame_header *h = e->header;
 	struct history_event he = {
@@ -140,14 +83,14 @@ static void event_remember(struct profile_columns *columns, const struct store *
 		.now = e->now,
 		.amount = h->amount,
 		.balance = h->balance,
-		.base = e->fields[FIELD_base],
+		.base = event_field(c, e, FIELD_base),
 		.customer = h->customer,
 		.account = h->account,
 		.currency = h->currency,
 		.country = h->country,
 		.mcc = h->mcc,
 		.touchpoint = h->touchpoint,
-		.stage = body->stage,
+		.stage = (enum event_stage)body->stage,
 		.reversal = (h->flags & FRAME_REVERSAL) != 0,
 		.provisional = e->provisional,
 		.unremembered = e->unremembered,
@@ -202,12 +145,11 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 		       const struct catalogue *c, const struct batch_entry *entry, struct event *e,
 		       uint32_t row)
 {
-	struct value *fields = columns->fields + (size_t)row * FIELD_COUNT;
 	struct value *body_fields = columns->body_fields + (size_t)row * c->field_count;
-	struct value *aggregates = columns->aggregates + (size_t)row * AGGREGATES_MAX;
+	struct value *aggregates = columns->aggregates + (size_t)row * AGGREGATE_VALUES_MAX;
 	const struct frame_header *h = entry->data;
 	int type = c->event_by_code[h->type];
-	struct body body;
+	struct event_reserved *reserved = &columns->reserved[row];
 
 	*e = (struct event){
 		.header = h,
@@ -217,7 +159,8 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 		.position = entry->position,
 		.now = entry->now,
 		.type = type >= 0 ? &c->events[type] : NULL,
-		.fields = fields,
+		.reserved = reserved,
+		.fields = &columns->fields[row],
 		.body_fields = body_fields,
 		.aggregates = aggregates,
 	};
@@ -225,19 +168,19 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 	e->account = h->account ? store_account(store, h->account) : NULL;
 	e->provisional = !row_known(e->actor);
 	e->unremembered = !profile_event_remembered(store, c, h, e->actor, e->account);
-	const char *error = body_read(c, e->type, h, e->body, e->body_bytes, &body, body_fields);
-	e->stage = (uint8_t)body.stage;
-	if (error || ((h->flags & FRAME_REVERSAL) && !body.of)) {
+	columns->fields[row].filled = false;
+	const char *error = body_read(c, e->type, h, e->body, e->body_bytes, reserved, body_fields);
+	e->stage = reserved->stage;
+	if (error || ((h->flags & FRAME_REVERSAL) && !reserved->of)) {
 		e->outcome = EVENT_BAD_BODY;
 		return;
 	}
-	fields_fill(fields, c, e, &body);
 	if (!e->type)
 		e->outcome = EVENT_UNKNOWN_TYPE;
 	else if (!columns->event_clock && h->time - FUTURE_NS_MAX > e->now)
 		e->outcome = EVENT_FROM_THE_FUTURE;
 	else
-		event_remember(columns, store, history, c, e, &body, aggregates);
+		event_remember(columns, store, history, c, e, reserved, aggregates);
 	assert(e->outcome != EVENT_NONE && e->outcome < EVENT_OUTCOME_COUNT);
 }
 

@@ -10,6 +10,7 @@
 #ifndef PROFILE_PROFILE_H
 #define PROFILE_PROFILE_H
 
+#include <catalogue/env.h>
 #include <moment/batch.h>
 #include <profile/history.h>
 #include <profile/store.h>
@@ -17,7 +18,9 @@
 /* The columns of a run; memory is taken once. */
 struct profile_columns {
 	struct region region;
-	struct value *fields, *body_fields, *aggregates;
+	struct event_reserved *reserved;
+	struct event_fields *fields;
+	struct value *body_fields, *aggregates;
 	struct value *actor; /* one profile, for `where` */
 	char *scratch;
 	uint64_t window_full;

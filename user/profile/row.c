@@ -91,6 +91,20 @@ void row_profile(const struct store *s, const struct catalogue *c, const struct 
 	}
 }
 
+struct value row_attribute(const struct store *s, const struct catalogue *c, const struct row *row,
+			   uint16_t attribute)
+{
+	if (!row || row->flags & ROW_PROVISIONAL)
+		return value_none(c->attributes[attribute].type);
+	const struct layout *layout = row_layout(&s->layouts, row);
+	int16_t from = layout->from[attribute];
+	struct value v = c->attributes[attribute].initial;
+	if (from >= 0 && column_is_set(row, (uint16_t)from))
+		v = row_column(row, layout, (uint16_t)from);
+	v.type = (uint8_t)c->attributes[attribute].type;
+	return v;
+}
+
 bool row_profile_is_set(const struct store *s, const struct row *row, uint16_t attribute)
 {
 	const struct layout *layout = row_layout(&s->layouts, row);
@@ -324,6 +338,40 @@ void row_subscription_read(const struct row_cursor *cursor, struct row_subscript
 			out->channels[out->channel_count++] = (uint8_t)channel;
 	}
 	read_params(cursor, at, out);
+}
+
+/* All of it is the kind's own: id, parameters, accounts, channels. */
+static bool packed_is_plain(const struct row_cursor *cursor)
+{
+	const struct packed_subscription *at = cursor->at;
+	const char *name = cursor->catalogue->rules[cursor->rule].name;
+
+	return at->params == 0 && at->accounts == 0 && at->channels == 0 && strlen(name) == at->id_bytes &&
+	       memcmp(packed_id(at), name, at->id_bytes) == 0;
+}
+
+void row_kinds(const struct store *s, const struct catalogue *c, const struct row *row,
+	       struct row_kinds_room *room, struct row_kinds *out)
+{
+	struct row_cursor cursor;
+
+	*out = (struct row_kinds){ .rules = room->rules, .flags = room->flags };
+	row_subscriptions(s, c, row, &cursor);
+	for (; row_subscription_next(&cursor); out->count++) {
+		room->rules[out->count] = cursor.rule;
+		room->flags[out->count] =
+			(uint8_t)((cursor.on ? KIND_ON : 0) | (packed_is_plain(&cursor) ? KIND_PLAIN : 0));
+	}
+}
+
+void row_subscription_at(const struct store *s, const struct catalogue *c, const struct row *row, uint32_t i,
+			 struct row_cursor *cursor)
+{
+	row_subscriptions(s, c, row, cursor);
+	for (uint32_t at = 0; at <= i; at++) {
+		bool there = row_subscription_next(cursor);
+		assert(there);
+	}
 }
 
 /* ---- accounts ---- */

@@ -69,6 +69,32 @@ void row_subscriptions(const struct store *s, const struct catalogue *c, const s
 		       struct row_cursor *cursor);
 bool row_subscription_next(struct row_cursor *cursor); /* false at the end */
 void row_subscription_read(const struct row_cursor *cursor, struct row_subscription *out);
+/*
+ * Which rules a row subscribes to: rules[i] ascending, flags[i] of the same subscription, in the order of
+ * row_subscription_next(). Lent with the row and the catalogue; for rows that another catalogue ordered it is
+ * made in `room`.
+ */
+enum row_kind_flags {
+	KIND_ON = 1 << 0,
+	KIND_PLAIN = 1 << 1, /* its id is the kind's name, no parameters, accounts or channels of its own */
+};
+struct row_kinds_room {
+	uint16_t rules[SUBSCRIPTIONS_MAX];
+	uint8_t flags[SUBSCRIPTIONS_MAX];
+};
+struct row_kinds {
+	const uint16_t *rules;
+	const uint8_t *flags;
+	uint32_t count;
+};
+void row_kinds(const struct store *s, const struct catalogue *c, const struct row *row,
+	       struct row_kinds_room *room, struct row_kinds *out);
+/* Puts the cursor on the i-th of them. */
+void row_subscription_at(const struct store *s, const struct catalogue *c, const struct row *row, uint32_t i,
+			 struct row_cursor *cursor);
+/* One value of row_profile(). */
+struct value row_attribute(const struct store *s, const struct catalogue *c, const struct row *row,
+			   uint16_t attribute);
 /* All that the row has: off ones, and ones whose kind the catalogue has no more. row NULL: none. */
 uint32_t row_subscription_count(const struct row *row);
 

@@ -240,6 +240,18 @@ const struct row *store_account(struct store *s, uint64_t account)
 	return row_find(s, ROW_ACCOUNT, account);
 }
 
+void store_customers(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows)
+{
+	for (uint32_t i = 0; i < count; i++)
+		rows[i] = keys[i] ? store_customer(s, keys[i]) : NULL;
+}
+
+void store_accounts(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows)
+{
+	for (uint32_t i = 0; i < count; i++)
+		rows[i] = keys[i] ? store_account(s, keys[i]) : NULL;
+}
+
 bool store_has_room(const struct store *s)
 {
 	return overlay_has_room(&s->overlay);

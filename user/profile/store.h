@@ -58,6 +58,10 @@ __attribute__((warn_unused_result)) int store_can_activate(const struct store *s
 const struct row *store_customer(struct store *s, uint64_t customer);
 const struct row *store_account(struct store *s, uint64_t account);
 
+/* Many at once, for a batch: rows[i] is NULL when keys[i] is 0 or has no row. Lent as above. */
+void store_customers(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows);
+void store_accounts(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows);
+
 /* Applies one change frame's body (already pack_validate'd). Decisions 30-32. `why` gets the reason of
  * REFUSED and NOT_YET. */
 enum change_outcome store_apply_profile(struct store *s, const struct catalogue *c, uint64_t customer,

@@ -392,7 +392,7 @@ static void languages_fall_back_to_parent_and_bank(void **state)
 static void zone_has_the_transitions_of_madrid(void **state)
 {
 	struct compiled k = compile_good("groups: {}\n");
-	const struct cat_zone *z = &k.c->zone;
+	const struct zone *z = &k.c->zone;
 	uint32_t i = 0;
 
 	(void)state;

@@ -8,7 +8,7 @@
 #include "../bank_test.h"
 
 struct reading {
-	struct body body;
+	struct event_reserved body;
 	struct value fields[BODY_FIELDS_MAX];
 	const char *error;
 	uint8_t bytes[8192];

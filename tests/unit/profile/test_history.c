@@ -213,10 +213,10 @@ struct twin_ref {
 	bool whole, released, posted;
 };
 
-enum { CUSTOMERS = 5, ACCOUNTS = 4, CARDS = 4, KEYS_MAX = 6 };
+enum { CUSTOMERS = 5, ACCOUNTS = 4, CARDS = 4, KEYS_COUNT = 6 };
 
 struct twin {
-	struct list lists[PER_COUNT][KEYS_MAX]; /* key 0: nobody, unused */
+	struct list lists[PER_COUNT][KEYS_COUNT]; /* key 0: nobody, unused */
 	struct list all;
 	struct twin_ref *refs;
 	size_t ref_count;
@@ -224,8 +224,8 @@ struct twin {
 	int64_t activated[UNIVERSE];
 	int64_t now, lateness, floor;
 	uint64_t order, evicted;
-	bool known[KEYS_MAX];
-	int64_t touched[KEYS_MAX];
+	bool known[KEYS_COUNT];
+	int64_t touched[KEYS_COUNT];
 	bool started;
 };
 
@@ -245,7 +245,7 @@ static void twin_free(struct twin *t)
 		free(t->all.facts[i]);
 	free(t->all.facts);
 	for (int per = 0; per < PER_COUNT; per++)
-		for (int key = 0; key < KEYS_MAX; key++)
+		for (int key = 0; key < KEYS_COUNT; key++)
 			free(t->lists[per][key].facts);
 	free(t->refs);
 	free(t);
@@ -564,7 +564,7 @@ static enum event_outcome twin_judge(struct twin *t, const struct test_catalogue
 
 static void twin_forget(struct twin *t)
 {
-	for (int k = 1; k < KEYS_MAX; k++)
+	for (int k = 1; k < KEYS_COUNT; k++)
 		if (!t->known[k] && t->touched[k] && t->now - t->touched[k] > 7 * DAY) {
 			t->lists[PER_CUSTOMER][k].count = 0;
 			t->touched[k] = 0;

@@ -153,7 +153,7 @@ static void header_fields_become_values(void **state)
 				    "\"original_amount\": 0, \"original_currency\": 840}"),
 			 EVENT_DECIDED);
 	const struct event *e = &t->events[0];
-	const struct value *f = e->fields;
+	const struct value *f = event_fields(t->bank.c, e);
 	assert_memory_equal(f[FIELD_type].s, "purchase", f[FIELD_type].bytes);
 	assert_int_equal(f[FIELD_type].bytes, 8);
 	assert_int_equal(f[FIELD_sequence].i, 1);
@@ -201,14 +201,15 @@ static void codes_of_zero_and_the_missing_balance_are_no_data(void **state)
 
 	assert_int_equal(outcome_of(t, h, "{}"), EVENT_DECIDED);
 	for (size_t i = 0; i < ARRAY_LEN(none); i++)
-		if (t->events[0].fields[none[i]].status != VALUE_NO_DATA)
+		if (event_fields(t->bank.c, &t->events[0])[none[i]].status != VALUE_NO_DATA)
 			fail_msg("field %d has data", none[i]);
 	for (size_t i = 0; i < ARRAY_LEN(zero); i++)
-		if (t->events[0].fields[zero[i]].status != VALUE_OK || t->events[0].fields[zero[i]].i != 0)
+		if (event_fields(t->bank.c, &t->events[0])[zero[i]].status != VALUE_OK ||
+		    event_fields(t->bank.c, &t->events[0])[zero[i]].i != 0)
 			fail_msg("field %d is not 0", zero[i]);
 	h.balance = 0;
 	assert_int_equal(outcome_of(t, h, "{}"), EVENT_DECIDED);
-	assert_int_equal(t->events[0].fields[FIELD_balance].status, VALUE_OK);
+	assert_int_equal(event_fields(t->bank.c, &t->events[0])[FIELD_balance].status, VALUE_OK);
 }
 
 static void base_is_the_amount_in_the_banks_currency(void **state)
@@ -231,7 +232,7 @@ static void base_is_the_amount_in_the_banks_currency(void **state)
 		h.currency = rows[i].currency;
 		h.amount = rows[i].amount;
 		assert_int_equal(outcome_of(t, h, "{}"), EVENT_DECIDED);
-		const struct value *v = &t->events[0].fields[FIELD_base];
+		const struct value *v = &event_fields(t->bank.c, &t->events[0])[FIELD_base];
 		if (v->status != rows[i].status || (v->status == VALUE_OK && v->i != rows[i].base))
 			fail_msg("row %zu: status %d, %lld", i, v->status, (long long)v->i);
 	}
@@ -259,7 +260,7 @@ static void base_beyond_64_bits_is_an_error(void **state)
 		t->count = 0;
 		add(t, h, "{}");
 		profile_run(&t->columns, t->bank.store, history, c, t->entries, 1, t->events);
-		const struct value *v = &t->events[0].fields[FIELD_base];
+		const struct value *v = &event_fields(c, &t->events[0])[FIELD_base];
 		assert_int_equal(v->status, more ? VALUE_ERROR : VALUE_OK);
 		assert_true(more ? v->bytes == VALUE_ERROR_RANGE : v->i == h.amount * 500000);
 		assert_int_equal(t->events[0].outcome, EVENT_DECIDED);

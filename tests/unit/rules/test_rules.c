@@ -468,7 +468,7 @@ static void the_environment_of_a_hit_is_its_own(void **state)
 		assert_int_equal(env.space[SPACE_ME][ME_CUSTOMER].i, 7 + i);
 		assert_string_equal(env.space[SPACE_ME][ME_ROLE].s, roles[i]);
 		assert_int_equal(env.space[SPACE_ACCOUNT][ACCOUNT_HOLDERS].i, 3);
-		assert_ptr_equal(env.space[SPACE_EVENT], r->events[0].fields);
+		assert_ptr_equal(env.space[SPACE_EVENT], r->events[0].fields->value);
 	}
 	run_close(r);
 }
