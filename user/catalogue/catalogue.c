@@ -100,3 +100,23 @@ void catalogue_summary_print(const struct catalogue *c, FILE *to)
 	print_count(to, "currencies", (unsigned)c->rates.count + 1);
 	fprintf(to, "%-16s %s, %u offsets\n", "zone", c->zone.name, c->zone.count);
 }
+
+const struct zone *catalogue_zone(const struct catalogue *c, const struct value *name)
+{
+	uint32_t low = 0, high = name->status == VALUE_OK ? c->zone_count : 0;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const char *there = c->zones[middle].name;
+		int order = strncmp(there, name->s, name->bytes);
+		if (order == 0)
+			order = there[name->bytes] != 0;
+		if (order == 0)
+			return &c->zones[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &c->zone;
+}

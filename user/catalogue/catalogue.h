@@ -358,6 +358,9 @@ __attribute__((warn_unused_result)) int catalogue_compile_text(const char *name,
 							       struct problems *problems);
 void catalogue_free(struct catalogue *c);
 
+/* The zone of a customer whose attribute `zone` has this value; the bank's when it is no data or unknown. */
+const struct zone *catalogue_zone(const struct catalogue *c, const struct value *name);
+
 /* NULL when the catalogue has none of that name. */
 const struct cat_rule *catalogue_rule_find(const struct catalogue *c, const char *name, size_t len);
 int catalogue_channel_find(const struct catalogue *c, const char *name, size_t len);   /* index or -1 */
