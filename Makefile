@@ -42,7 +42,7 @@ endif
 
 # -ffp-contract=off: the same doubles from every compiler (DESIGN 4)
 CFLAGS := -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Ibuild/bpf $(WARN) $(OPT) -ffp-contract=off -fno-strict-aliasing -MMD -MP -pthread
-LIBS   := -luring -lbpf -llmdb -lfyaml -ljansson -lmicrohttpd -lxxhash -lsodium -licui18n -licuuc -licudata -lpthread
+LIBS   := -luring -lbpf -llmdb -lfyaml -ljansson -lmicrohttpd -lxxhash -lsodium -licui18n -licuuc -licudata -lm -lpthread
 LDFLAGS := $(filter -fsanitize=address,$(subst $(comma), ,$(OPT))) -pthread
 comma := ,
 ifeq ($(VARIANT),asan)
