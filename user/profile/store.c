@@ -252,9 +252,9 @@ void store_accounts(struct store *s, const uint64_t *keys, uint32_t count, const
 		rows[i] = keys[i] ? store_account(s, keys[i]) : NULL;
 }
 
-bool store_has_room(const struct store *s)
+bool store_has_room(const struct store *s, uint32_t changes)
 {
-	return overlay_has_room(&s->overlay);
+	return overlay_has_room(&s->overlay, changes);
 }
 
 uint32_t store_refused_offset(const struct store *s)

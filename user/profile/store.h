@@ -69,9 +69,9 @@ enum change_outcome store_apply_profile(struct store *s, const struct catalogue 
 					size_t why_bytes);
 enum change_outcome store_apply_subscribe(struct store *s, const struct catalogue *c, uint64_t customer,
 					  const void *body, uint32_t bytes, char *why, size_t why_bytes);
-/* Room in the overlay for a batch of changes? false: a checkpoint first (a change without room is an assert).
+/* Room in the overlay for so many changes? false: a checkpoint first (a change without room is an assert).
  */
-bool store_has_room(const struct store *s);
+bool store_has_room(const struct store *s, uint32_t changes);
 /* Byte of the body that the last REFUSED or NOT_YET is about. */
 uint32_t store_refused_offset(const struct store *s);
 
