@@ -381,8 +381,8 @@ class Catalogue:
             raise Refused(f"aggregate {name}: calendar: {calendar}")
         per = self.key(spec.get("per", "customer"), spec.get("keys"))
         before, mixed = bool(spec.get("before")), bool(spec.get("mixed"))
-        identity = repr((function, fields, record, per, within, calendar, before, mixed, sorted(types), spec.get("where"),
-                         self.keys[per]))
+        bank = (self.rates.bank if "base" in fields else None, self.zone if calendar else None)
+        identity = repr((function, fields, record, per, within, calendar, before, mixed, sorted(types), spec.get("where"), bank))
         return Aggregate(name, function, fields, record, per, within, calendar, before, types, where, identity, mixed)
 
     def field_name(self, name):
@@ -411,7 +411,7 @@ class Catalogue:
             step = lambda types, when, place: Aggregate(
                 f"pattern.{name}.{place}", "step", (), False, per, within, None, False, self.types(types),
                 None if when is None else cel.compile_text(str_of(when), self.resolver("where"), BOOL),
-                repr(("step", name, place, per, within, sorted(self.types(types)), when, self.keys[per])), False)
+                repr(("step", per, within, sorted(self.types(types)), when)), False)
             steps = tuple((step(each["events"], each.get("when"), place), int(each.get("times", 1)))
                           for place, each in enumerate(spec["steps"]))
             unless = step(spec["unless"], None, "unless") if "unless" in spec else None

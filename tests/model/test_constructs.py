@@ -316,6 +316,21 @@ class Calendar(unittest.TestCase):
         self.assertRaises(catalogue.Refused, World, "aggregates: { n: { over: [any], count: true, calendar: day, within: 1h } }")
 
 
+class SameDefinition(unittest.TestCase):
+    def test_two_aggregates_of_one_definition_are_both_right(self):
+        world = world_showing("{agg.a} {agg.b}", "  a: { over: [buy], count: true }\n  b: { over: [buy], count: true }")
+        world.event()
+        self.assertEqual(asked(world), "1 1")
+
+    def test_so_are_two_steps(self):
+        world = World("fraud: { rules: { hit: { events: [pattern.p], when: 'true', score: 1 } } }\n"
+                      "patterns: { p: { within: 1h, steps: [ { events: [buy] }, { events: [buy] }, { events: [tip] } ] } }")
+        world.event(1)
+        self.assertEqual(rules(world.event(2)), [])
+        world.event(1)
+        self.assertEqual(rules(world.event(2)), ["hit"])
+
+
 class LongWindows(unittest.TestCase):
     def test_400_days_to_the_nanosecond(self):
         world = world_showing("{agg.n}", "  n: { over: [buy], count: true, within: 400d }")
@@ -479,7 +494,7 @@ class ProvisionalKeys(unittest.TestCase):
 
 class Lists(unittest.TestCase):
     YAML = """
-lists: { risky: [country.KP, 364], shops: [Bar, Café, Bar], ladder: [10, 200, 3000] }
+lists: { risky: [country.KP, 364], shops: [Bar, Café], ladder: [10, 200, 3000] }
 aggregates: { n: { over: [buy], count: true, where: 'event.shop in lists.shops' } }
 fraud:
   rules:

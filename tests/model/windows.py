@@ -144,8 +144,8 @@ class Windows:
     # ---- in ----
 
     def enter(self, keys, feeds, entry, now):
-        """keys: parts -> key or None; feeds: the aggregates that take the entry."""
-        for aggregate in feeds:
+        """keys: parts -> key or None; feeds: the aggregates that take the entry. Two of one definition share their entries."""
+        for aggregate in {each.identity: each for each in feeds}.values():
             per_key = keys[aggregate.per]
             since = self.since[aggregate.identity]
             if per_key is None or (since is not None and entry.time < since):
