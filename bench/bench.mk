@@ -1,6 +1,7 @@
 # The bench's own programs. A file's first line says what it links, as in the tests. Needs `needs` and B of the Makefile.
-# bank20.c is the workload that several of them link.
-BENCH_SRC := $(filter-out bench/bank20.c,$(wildcard bench/*.c))
+# BENCH_LIB is what several of them link.
+BENCH_LIB := bench/bank20.c bench/book20.c bench/echo20.c
+BENCH_SRC := $(filter-out $(BENCH_LIB),$(wildcard bench/*.c))
 BENCH_BIN := $(BENCH_SRC:%.c=$(B)/%)
 define bench_rule
 $(B)/$(1:.c=): $(B)/obj/$(1:.c=.o) $(call needs,$(1))
