@@ -141,6 +141,7 @@ void messages_compile(struct build *b);
 void rules_compile(struct build *b);
 void texts_compile(struct build *b);
 void links_compile(struct build *b);
+void link_plan(struct build *b); /* plan.c; the last: it reads all of the rest */
 
 /* The set of types that a list of names stands for; `what` names the key in problems. */
 bool events_resolve(struct build *b, const struct node *list, const char *what, struct event_set *out);

@@ -105,4 +105,5 @@ void links_compile(struct build *b)
 		link_event(b, e);
 	link_interest(b);
 	link_rule_names(b);
+	link_plan(b);
 }
