@@ -93,7 +93,7 @@ static int messages_make(struct core *core)
 		const struct notice *n = &core->decide->notices[i];
 		const struct hit *hit = &r->hits[n->hit];
 		struct cel_env env = rules_hit_env(r, core->store, core->catalogue, &core->events[hit->event],
-						   n->hit, n->profile);
+						   n->hit, n->profile, UINT32_MAX);
 		bool subscription = hit->holder != NULL;
 		int rc = message_make(
 			&context, &core->outbox, n, &env, subscription ? r->subscription.id : "",

@@ -65,7 +65,7 @@ static int render(struct sent *t, struct frame_header h, const char *json, uint3
 					   .events = r->events,
 					   .hits = r->rules.hits };
 	struct cel_env env =
-		rules_hit_env(&r->rules, r->bank.store, r->bank.c, &r->events[0], n->hit, n->profile);
+		rules_hit_env(&r->rules, r->bank.store, r->bank.c, &r->events[0], n->hit, n->profile, UINT32_MAX);
 	bool subscription = r->rules.hits[n->hit].holder != NULL;
 	return message_make(&context, &t->outbox, n, &env, subscription ? r->rules.subscription.id : "",
 			    subscription ? r->rules.subscription.id_bytes : 0, &r->ledger, r->by_rule);
