@@ -11,7 +11,9 @@
 
 /* How many can be in flight */
 enum {
-	BATCH_ENTRIES_MAX = 256, /* entries of one tick = of one journal batch */
+	BATCH_ENTRIES_MAX = 256, /* entries that the stages take at once: what their columns hold */
+	JOURNAL_BATCH_ENTRIES_MAX =
+		2048, /* entries of one tick = of one journal batch: one write, one sync */
 	JOURNAL_BATCHES_IN_FLIGHT_MAX = 2,
 	SOURCES_MAX = 64,		/* names of sources ever seen; refused: ERROR PEERS */
 	GATEWAYS_MAX = 64,		/* names of gateways ever seen; refused: ERROR PEERS */
@@ -89,8 +91,8 @@ enum {
 /* Journal and outbox */
 enum {
 	JOURNAL_ENTRY_BYTES_MAX = CATALOGUE_BYTES_MAX + FRAME_BYTES_MAX,
-	JOURNAL_BATCH_BYTES_MAX =
-		BATCH_ENTRIES_MAX * (FRAME_BYTES_MAX + 64) + JOURNAL_ENTRY_BYTES_MAX + (1 << 20),
+	JOURNAL_BATCH_BYTES_MAX = /* so many of the longest frames, or more of shorter ones */
+	BATCH_ENTRIES_MAX * (FRAME_BYTES_MAX + 64) + JOURNAL_ENTRY_BYTES_MAX + (1 << 20),
 	JOURNAL_SEGMENT_BYTES = 64 << 20,
 	OUTBOX_CHUNK_BYTES = FRAME_BYTES_MAX,
 	OUTBOX_CHUNK_FRAMES_MAX = 512,
