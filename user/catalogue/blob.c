@@ -5,8 +5,8 @@
  *
  * little-endian. The blob of a catalogue without zones is that of earlier versions, byte for byte. Reading
  * trusts nothing: every length is checked against what is left, and what was derived must fit what the files
- * ask for, zone by zone, language by language and currency by currency. A blob that would not encode to itself
- * again is refused by the caller, so that one catalogue has one hash.
+ * ask for, zone by zone, language by language and currency by currency. A blob that would not encode to
+ * itself again is refused by the caller, so that one catalogue has one hash.
  */
 #define XXH_INLINE_ALL
 #include "compile.h"
