@@ -271,6 +271,7 @@ static void rule_counts_move(struct core *core, const struct catalogue *c)
 				next[i] = old[k];
 		}
 		snprintf(next[i].name, sizeof next[i].name, "%s", c->rules[i].name);
+		next[i].confidential = c->rules[i].confidential;
 	}
 	core->by_rule = next;
 	core->by_rule_next = old;
