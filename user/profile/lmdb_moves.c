@@ -3,12 +3,11 @@
  *
  * LMDB never writes a page in place: a leaf with a changed row is copied, and with it every row on it; a
  * split or a merge takes in its neighbours. So from each written key the walk goes outwards, both ways,
- * comparing a row's address in the snapshot before with the one after, until it meets one that has not moved:
- * its leaf, and with it all up to the next written key's, was not touched. It is not enough to look at the
- * leaf of the key itself: rows that a split or a merge put on another leaf would keep a stale address.
- *
- * Rows above half a page lie on pages of their own and stay where they are when their leaf is copied: one of
- * these that has not moved says nothing about its neighbours, and the walk goes on.
+ * comparing the snapshot before with the one after, until it meets a key whose place on its leaf is the same:
+ * that leaf, and all up to the next written key's, was not touched. It is not enough to look at the leaf of
+ * the written key itself: rows that a split or a merge put on another leaf would keep a stale address. Nor is
+ * it enough to look at the rows: those above half a page lie on pages of their own and stay where they are
+ * when their leaf is copied, so they say nothing about their neighbours. The key always lies on the leaf.
  *
  * In: written rows, keys ascending; two snapshots, both valid. Out: moves, in an order that means nothing.
  * Cursors are taken from the heap and given back: not for the engine thread.
@@ -19,13 +18,10 @@
 
 #include "lmdb_state.h"
 
-enum { PAGE_HEAD_BYTES = 16 }; /* LMDB's head of a page; on a leaf it is followed by the table of its nodes */
-
 struct walk {
 	MDB_cursor *before, *after;
 	const struct lmdb_row *rows;
 	uint64_t count, next; /* rows below `next` are told */
-	size_t page_bytes;
 	lmdb_moved each;
 	void *ctx;
 	int rc;
@@ -34,6 +30,7 @@ struct walk {
 struct place {
 	bool there;
 	uint64_t key;
+	const void *on_leaf; /* where the key lies */
 	const void *row;
 };
 
@@ -47,14 +44,10 @@ static struct place seek(MDB_cursor *cursor, uint64_t key, MDB_cursor_op op)
 	p.there = rc == 0;
 	if (p.there) {
 		memcpy(&p.key, k.mv_data, sizeof p.key);
+		p.on_leaf = k.mv_data;
 		p.row = data.mv_data;
 	}
 	return p;
-}
-
-static bool on_its_own_page(const struct walk *w, const void *row)
-{
-	return ((uintptr_t)row & (w->page_bytes - 1)) == PAGE_HEAD_BYTES;
 }
 
 static void tell(struct walk *w, uint64_t key, const void *from, const void *to)
@@ -63,14 +56,13 @@ static void tell(struct walk *w, uint64_t key, const void *from, const void *to)
 		w->rc = w->each(w->ctx, key, from, to);
 }
 
-/* A row that was not written. False: it lies where it lay, and so do its neighbours further on. */
+/* A row that was not written. False: its leaf is the one it was, and so are those further on. */
 static bool compare(struct walk *w, const struct place *old, const struct place *now)
 {
 	assert(old->there && old->key == now->key);
-	if (old->row == now->row)
-		return on_its_own_page(w, now->row);
-	tell(w, now->key, old->row, now->row);
-	return true;
+	if (old->row != now->row)
+		tell(w, now->key, old->row, now->row);
+	return old->on_leaf != now->on_leaf;
 }
 
 static void tell_gone(struct walk *w, uint64_t below)
@@ -140,11 +132,8 @@ int lmdb_moves(struct lmdb *l, enum record_space space, const struct lmdb_row *r
 	       lmdb_moved each, void *ctx)
 {
 	struct walk w = { .rows = rows, .count = count, .each = each, .ctx = ctx };
-	MDB_stat stat;
-
-	mdb_env_stat(l->env, &stat);
-	w.page_bytes = stat.ms_psize;
 	int rc = cursors_open(l, &w, space);
+
 	if (rc)
 		return rc;
 	while (w.next < count && w.rc == 0) {
