@@ -3,10 +3,13 @@
  * message.c: what does a message cost the engine thread? Runs of events go through profile and rules (not
  * timed), their hits through decide, message and legs, out of the outbox as a gateway's sends, and back as
  * its acknowledgement (timed, each for itself). One gateway, as in bank-20, which acknowledges what was sent
- * LAG messages ago.
+ * LAG messages ago. Before that a part of the run is done with the plain encoder beside it (the test's): the
+ * digest of all frames must be the same.
  *
- * usage: message [seconds [seed]]. Prints ns a message by stage, and the digest of all frames.
+ * usage: message [seconds [seed]], or so many batches as -BATCHES. Prints ns a message by stage, and the
+ * digest of all frames.
  */
+#include "../tests/unit/message/plain.h"
 #include "pace.h"
 
 #include <assert.h>
@@ -73,6 +76,7 @@ struct world {
 	struct ledger_rule *by_rule;
 	struct outbox outbox;
 	struct legs legs;
+	struct message_forms forms;
 	struct source_identity source;
 	uint16_t slots[CHANNELS_MAX];
 	char frames[BATCH][256];
@@ -80,6 +84,8 @@ struct world {
 	struct event events[BATCH];
 	struct sends sends;
 	uint64_t random, sequence, session, messages;
+	bool checking;
+	struct hash128 plain; /* digest of the plain encoder's frames */
 	int64_t ns[3];
 	char dir[64];
 };
@@ -150,6 +156,8 @@ static void world_open(struct world *w, uint64_t seed)
 	must(rules_init(&w->rules), "rules");
 	must(outbox_init(&w->outbox, 0, UINT64_C(1) << 30), "outbox");
 	must(legs_init(&w->legs), "legs");
+	must(message_forms_init(&w->forms), "forms");
+	message_forms_use(&w->forms, w->c);
 	w->decide = calloc(1, sizeof *w->decide);
 	w->by_rule = calloc(RULES_MAX, sizeof *w->by_rule);
 	strcpy(w->source.name, "core");
@@ -203,50 +211,54 @@ static void events_make(struct world *w)
 	}
 }
 
-static struct key128 frame_leg_key(const char *frame)
+static void plain_add(struct world *w, const struct message_context *context, const struct notice *n,
+		      const char *id, uint32_t id_bytes)
 {
-	const char *id = frame + MESSAGE_ID_OFFSET;
-	struct pack_reader r;
+	static char frame[FRAME_BYTES_MAX];
+	const struct hit *hit = &w->rules.hits[n->hit];
+	uint32_t no_data;
 
-	pack_reader_init(&r, id + MESSAGE_ID_BYTES + 4, NAME_BYTES_MAX + 8);
-	struct pack_item item = pack_read(&r);
-	return legs_key(id, item.s, item.bytes);
+	struct cel_env env =
+		rules_hit_env(&w->rules, w->store, w->c, &w->events[hit->event], n->hit, n->profile);
+	outbox_digest_add(&w->plain, frame, plain_frame(context, n, &env, id, id_bytes, frame, &no_data));
 }
 
 /* As engine.c does it. */
-static void messages_make(struct world *w)
+static void message_one(struct world *w, const struct message_context *context, const struct notice *n)
 {
 	struct rules *r = &w->rules;
-	struct message_context context = { .catalogue = w->c,
-					   .channel_slot = w->slots,
-					   .sources = &w->source,
-					   .events = w->events,
-					   .hits = r->hits };
+	const struct hit *hit = &r->hits[n->hit];
+	uint16_t language = message_language(w->store, w->c, n->profile);
+	uint32_t id_bytes = 0;
+	const char *id = hit->holder ? row_subscription_id(&r->cursors[n->hit], &id_bytes) : "";
+	const struct cel_env *with = NULL;
+	struct cel_env env;
 
-	for (uint32_t i = 0; i < w->decide->notice_count; i++) {
-		const struct notice *n = &w->decide->notices[i];
-		const struct hit *hit = &r->hits[n->hit];
-		struct cel_env env =
-			rules_hit_env(r, w->store, w->c, &w->events[hit->event], n->hit, n->profile);
-		bool subscription = hit->holder != NULL;
-		must(message_make(&context, &w->outbox, n, &env, subscription ? r->subscription.id : "",
-				  subscription ? r->subscription.id_bytes : 0, &w->ledger, w->by_rule),
-		     "outbox");
-		legs_add(&w->legs, frame_leg_key(w->outbox.last_frame));
+	if (w->checking)
+		plain_add(w, context, n, id, id_bytes);
+	if (message_reads(w->c, &w->c->rules[hit->rule], language)) {
+		env = rules_hit_env(r, w->store, w->c, &w->events[hit->event], n->hit, n->profile);
+		with = &env;
 	}
-	w->messages += w->decide->notice_count;
+	must(message_make(context, n, language, with, id, id_bytes), "outbox");
 }
 
-static void run_number(const struct outbox_run *run, uint64_t sequence)
+static void messages_make(struct world *w)
 {
-	uint32_t at = 0;
+	const struct message_context context = { .forms = &w->forms,
+						 .catalogue = w->c,
+						 .channel_slot = w->slots,
+						 .sources = &w->source,
+						 .events = w->events,
+						 .hits = w->rules.hits,
+						 .outbox = &w->outbox,
+						 .legs = &w->legs,
+						 .ledger = &w->ledger,
+						 .by_rule = w->by_rule };
 
-	for (uint32_t i = 0; i < run->frames; i++, sequence++) {
-		uint32_t length;
-		memcpy(&length, run->data + at, sizeof length);
-		memcpy(run->data + at + offsetof(struct frame_header, sequence), &sequence, sizeof sequence);
-		at += length;
-	}
+	for (uint32_t i = 0; i < w->decide->notice_count; i++)
+		message_one(w, &context, &w->decide->notices[i]);
+	w->messages += w->decide->notice_count;
 }
 
 static void gateway_take(struct world *w)
@@ -255,24 +267,23 @@ static void gateway_take(struct world *w)
 
 	for (unsigned q = 0; q < QUEUES_MAX; q++) {
 		outbox_release(&w->outbox, q, w->outbox.queue[q].next_ordinal - 1);
-		while (outbox_take(&w->outbox, q, 8192, 65536, &s->run[s->tail % SENDS_MAX])) {
+		while (outbox_take(&w->outbox, q, 8192, 65536, w->session + 1,
+				   &s->run[s->tail % SENDS_MAX])) {
 			struct outbox_run *run = &s->run[s->tail++ % SENDS_MAX];
-			run_number(run, w->session + 1);
 			w->session += run->frames;
 			s->messages += run->frames;
 		}
 	}
 }
 
-static void leg_accepted(void *ctx, const char *frame)
+static void legs_accepted(void *ctx, const uint64_t *numbers, uint32_t count)
 {
 	struct world *w = ctx;
-	enum leg_state state = legs_accept(&w->legs, frame_leg_key(frame));
 
-	w->ledger.legs[LEG_QUEUED]--;
-	w->ledger.legs[state]++;
-	w->ledger.notices[NOTICE_QUEUED]--;
-	w->ledger.notices[NOTICE_SENT]++;
+	w->ledger.legs[LEG_QUEUED] -= count;
+	legs_accept(&w->legs, numbers, count, w->ledger.legs);
+	w->ledger.notices[NOTICE_QUEUED] -= count;
+	w->ledger.notices[NOTICE_SENT] += count;
 }
 
 static void gateway_accept(struct world *w, uint64_t lag)
@@ -281,7 +292,7 @@ static void gateway_accept(struct world *w, uint64_t lag)
 
 	while (s->messages > lag) {
 		const struct outbox_run *run = &s->run[s->head++ % SENDS_MAX];
-		outbox_accept(&w->outbox, run->queue, run->ordinal, run->frames, leg_accepted, w);
+		outbox_accept(&w->outbox, run->queue, run->ordinal, run->frames, legs_accepted, w);
 		s->messages -= run->frames;
 	}
 }
@@ -316,8 +327,12 @@ int main(int argc, char **argv)
 
 	assert(w);
 	world_open(w, seed);
+	w->checking = true;
 	for (unsigned i = 0; i < 200; i++) /* what is cold is no part of the question */
 		batch_run(w);
+	w->checking = false;
+	must(memcmp(&w->plain, &w->outbox.digest, sizeof w->plain) ? -EBADMSG : 0,
+	     "the plain encoder's frames");
 	memset(w->ns, 0, sizeof w->ns);
 	w->messages = 0;
 	int64_t until = pace_now() + (int64_t)(seconds * 1e9);
