@@ -389,7 +389,8 @@ static bool turn(struct path *p)
 			(unsigned long long)p->seen, (unsigned long long)p->o.total);
 		return false;
 	}
-	turn_wait(p);
+	if (!done(p))
+		turn_wait(p);
 	return true;
 }
 
