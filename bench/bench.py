@@ -14,10 +14,11 @@ from measure import TOP, Bench
 
 import day
 import ingest
+import path
 import prefilter
 import shares
 
-QUESTIONS = {"demo": day, "ingest": ingest, "prefilter": prefilter, "share": shares}
+QUESTIONS = {"demo": day, "ingest": ingest, "prefilter": prefilter, "share": shares, "path": path}
 
 
 def compare(base, out):
