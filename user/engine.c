@@ -592,6 +592,15 @@ static uint64_t batch_seal(struct engine *e, struct engine_flight *flight)
 	return journal_seal(e->journal, &seal, &e->ring.io);
 }
 
+/* A tick may overshoot the pools once: short of room it takes no more than the stages do at once. */
+static uint32_t tick_entries_max(const struct engine *e)
+{
+	uint32_t most = core_has_room(&e->core, JOURNAL_BATCH_ENTRIES_MAX) ? JOURNAL_BATCH_ENTRIES_MAX
+									   : BATCH_ENTRIES_MAX;
+
+	return e->options.batch_max < most ? e->options.batch_max : most;
+}
+
 /*
  * The path. A batch is begun when the journal has room for one more in flight. Without room for a batch's
  * worst case in every pool sources are held: their frames wait in the receive buffers and rings, they at
@@ -603,7 +612,7 @@ int engine_tick(struct engine *e)
 	struct core *core = &e->core;
 	int64_t started = monotonic_ns();
 
-	e->ingest.sources_held = !core_has_room(core);
+	e->ingest.sources_held = !core_has_room(core, BATCH_ENTRIES_MAX);
 	if (e->ingest.sources_held)
 		live_room_missing(e, started);
 	int rc = journal_begin(e->journal, core->term, live_now(e));
@@ -615,7 +624,7 @@ int engine_tick(struct engine *e)
 	bool dropped = ingest_moved_any(&e->ingest);
 	uint32_t count = dropped ? 0 : live_mail_take(e);
 	if (count == 0)
-		count = ingest_collect(&e->ingest, core->entries, e->options.batch_max, started);
+		count = ingest_collect(&e->ingest, core->entries, tick_entries_max(e), started);
 	bool content = count > 0 || ingest_moved_due(&e->ingest) || (dropped && live_mail_waits(e));
 	if (!content && !live_closing_due(e, started)) {
 		journal_cancel(e->journal);
@@ -630,8 +639,10 @@ int engine_tick(struct engine *e)
 	rc = ring_enter(&e->ring, 0);
 
 	/* profile, rules, decide, message: legs wait in the outbox until the batch is durable */
-	if (!rc)
-		rc = core_apply(core, core->entries, count);
+	for (uint32_t at = 0, run; at < count && !rc; at += run) {
+		run = count - at < BATCH_ENTRIES_MAX ? count - at : BATCH_ENTRIES_MAX;
+		rc = core_apply(core, core->entries + at, run);
+	}
 	ingest_seen_each(&e->ingest, seen_apply, core);
 	core->batch = number;
 	flight_note(e, flight, number, started);

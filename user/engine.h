@@ -48,7 +48,7 @@ struct core {
 	struct rules rules;
 	struct decide *decide;
 	struct event *events;	     /* [BATCH_ENTRIES_MAX] */
-	struct batch_entry *entries; /* [BATCH_ENTRIES_MAX]: of the tick */
+	struct batch_entry *entries; /* [JOURNAL_BATCH_ENTRIES_MAX]: of the tick */
 	int64_t now;
 	bool event_clock, read_only;
 	uint64_t term;
@@ -102,8 +102,8 @@ void core_seen(struct core *core, const struct journal_seen *seen, const struct 
 /* now of an entry that comes next (decisions 18); moves core->now. */
 int64_t core_clock(struct core *core, uint8_t kind, const void *data);
 
-/* Room for a batch's worst case in every pool? false: a checkpoint first. */
-bool core_has_room(const struct core *core);
+/* Room for the worst case of so many entries in every pool? false: a checkpoint first. */
+bool core_has_room(const struct core *core, uint32_t entries);
 /* Everything that changed, into the store's records; the caller commits when `batch` is durable. False: one
  * runs. */
 bool core_checkpoint_begin(struct core *core);

@@ -126,13 +126,13 @@ void live_room_missing(struct engine *e, int64_t mono)
 	if (mono - e->room_said_ns < 10 * SECOND)
 		return;
 	e->room_said_ns = mono;
-	if (!history_has_room(e->core.history))
+	if (!history_has_room(e->core.history, BATCH_ENTRIES_MAX))
 		log_failure("windows: bank.memory.windows is used up, sources are held back: raise it and "
 			    "reload");
 	else
-		log_info("sources wait for a checkpoint: %s is full", outbox_has_room(&e->core.outbox)
-									      ? "the overlay of changed rows"
-									      : "the outbox's memory");
+		log_info("sources wait for a checkpoint: %s is full",
+			 outbox_has_room(&e->core.outbox, BATCH_ENTRIES_MAX) ? "the overlay of changed rows"
+									     : "the outbox's memory");
 }
 
 /* ---- requests of the control thread ---- */

@@ -76,7 +76,7 @@ static int recovery_room(void *ctx, const struct journal_batch_header *header)
 	struct engine *e = ctx;
 
 	(void)header;
-	return core_has_room(&e->core) ? 0 : live_checkpoint_now(e);
+	return core_has_room(&e->core, JOURNAL_BATCH_ENTRIES_MAX) ? 0 : live_checkpoint_now(e);
 }
 
 static int recover(struct engine *e)
@@ -376,8 +376,8 @@ static void defaults_set(struct engine *e, const struct engine_options *options)
 	memset(e, 0, sizeof *e);
 	e->options = *options;
 	e->wake_fd = -1;
-	if (!e->options.batch_max || e->options.batch_max > BATCH_ENTRIES_MAX)
-		e->options.batch_max = BATCH_ENTRIES_MAX;
+	if (!e->options.batch_max || e->options.batch_max > JOURNAL_BATCH_ENTRIES_MAX)
+		e->options.batch_max = JOURNAL_BATCH_ENTRIES_MAX;
 	if (!e->options.checkpoint_seconds)
 		e->options.checkpoint_seconds = 30;
 	e->started_at = wall_ns();

@@ -36,7 +36,7 @@ static int tables_take(struct core *core)
 	core->by_type = calloc(65536, sizeof *core->by_type);
 	core->decide = calloc(1, sizeof *core->decide);
 	core->events = calloc(BATCH_ENTRIES_MAX, sizeof *core->events);
-	core->entries = calloc(BATCH_ENTRIES_MAX, sizeof *core->entries);
+	core->entries = calloc(JOURNAL_BATCH_ENTRIES_MAX, sizeof *core->entries);
 	return core->ledger && core->by_rule && core->by_rule_next && core->by_type && core->decide &&
 			       core->events && core->entries
 		       ? 0
@@ -215,6 +215,7 @@ int core_open(struct core *core, const struct core_options *o)
 	struct store_options so = { .dir = o->store ? o->store : dir,
 				    .map_bytes = o->map_bytes,
 				    .read_only = o->read_only,
+				    .index = true,
 				    .thread = o->thread,
 				    .overlay_bytes = o->read_only ? UINT64_C(16) << 30 : 0 };
 	int rc = stages_init(core, o);
@@ -256,10 +257,10 @@ void core_close(struct core *core)
 
 /* ---- checkpoints ---- */
 
-bool core_has_room(const struct core *core)
+bool core_has_room(const struct core *core, uint32_t entries)
 {
-	return outbox_has_room(&core->outbox) && history_has_room(core->history) &&
-	       store_has_room(core->store);
+	return outbox_has_room(&core->outbox, entries) && history_has_room(core->history, entries) &&
+	       store_has_room(core->store, entries);
 }
 
 static void meta_put(struct records *r, const char *name, const void *value, uint32_t bytes)

@@ -121,9 +121,11 @@ static uint64_t bodies_in_use(const struct outbox *o)
 	return o->body_count - o->free_body_count;
 }
 
-bool outbox_has_room(const struct outbox *o)
+bool outbox_has_room(const struct outbox *o, uint32_t events)
 {
-	return bodies_in_use(o) * OUTBOX_CHUNK_BYTES <= o->memory_bytes;
+	uint64_t most = events > BATCH_ENTRIES_MAX ? o->memory_bytes / 2 : o->memory_bytes;
+
+	return bodies_in_use(o) * OUTBOX_CHUNK_BYTES <= most;
 }
 
 static bool body_acquire(struct outbox *o, struct outbox_chunk *chunk)

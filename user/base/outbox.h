@@ -73,7 +73,9 @@ static inline uint32_t outbox_queue_of(uint32_t slot, bool critical)
 	return slot * LANES + (critical ? 0 : 1);
 }
 
-bool outbox_has_room(const struct outbox *o);
+/* Room for what so many events may give? A long batch asks for half of the memory, a run only that it is not
+ * used up. */
+bool outbox_has_room(const struct outbox *o, uint32_t events);
 /* Room for a frame of at most `bytes`; NULL when even the overshoot is used up. */
 void *outbox_reserve(struct outbox *o, uint32_t queue, uint32_t bytes);
 /* Makes the reserved bytes a leg: a frame with sequence 0 and flags 0, which goes into the digest. */

@@ -43,13 +43,12 @@ void overlay_deinit(struct overlay *o)
 	slab_deinit(&o->slab);
 }
 
-bool overlay_has_room(const struct overlay *o)
+bool overlay_has_room(const struct overlay *o, uint32_t rows)
 {
-	size_t batch = (size_t)BATCH_ENTRIES_MAX * slab_room(ROW_BYTES_MAX);
+	size_t batch = (size_t)rows * slab_room(ROW_BYTES_MAX);
 
 	return o->slab.bytes_in_use + batch <= o->slab.bytes_max &&
-	       o->slab.region.used + batch <= o->slab.region.bytes &&
-	       o->count + BATCH_ENTRIES_MAX <= o->count_max;
+	       o->slab.region.used + batch <= o->slab.region.bytes && o->count + rows <= o->count_max;
 }
 
 static struct overlay_entry *entry_find(const struct overlay *o, enum row_kind kind, uint64_t key)

@@ -32,7 +32,7 @@ __attribute__((warn_unused_result)) int overlay_init(struct overlay *o, uint64_t
 void overlay_deinit(struct overlay *o);
 
 /* Room for a batch of changes, each of the largest row? */
-bool overlay_has_room(const struct overlay *o);
+bool overlay_has_room(const struct overlay *o, uint32_t rows);
 
 const struct row *overlay_find(const struct overlay *o, enum row_kind kind, uint64_t key); /* or NULL */
 /* Copies a row in, in place of the one it had. The caller has asked for room; the row is not from the

@@ -1,4 +1,4 @@
-// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/row.c user/cel/*.c user/base/*.c
+// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/index.c user/profile/row.c user/cel/*.c user/base/*.c
 /*
  * test_store.c: opening, checkpoints, and what is on disk afterwards: second openers, full maps and disks,
  * kill -9 during commits, records of other stages, one transaction over many checkpoints, copies, damaged
@@ -343,19 +343,19 @@ static void a_full_overlay_asks_for_a_checkpoint(void **state)
 	memset(text, 'x', 1024);
 	text[1024] = 0;
 	snprintf(json, sizeof json, "{\"set\": {\"language\": \"%s\"}}", text);
-	for (; store_has_room(f->s); n++)
+	for (; store_has_room(f->s, BATCH_ENTRIES_MAX); n++)
 		assert_int_equal(profile_json(f->s, &f->fake->c, n + 1, json), CHANGE_APPLIED);
 	assert_true(n > 10000);
 	checkpoint_good(f->s);
-	assert_true(store_has_room(f->s));
+	assert_true(store_has_room(f->s, BATCH_ENTRIES_MAX));
 	struct store_sizes sizes;
 	store_sizes(f->s, &sizes);
 	assert_true(sizes.overlay_rows == 0 && sizes.overlay_bytes == 0 && sizes.customers == n);
 	/* other sizes than before find their room */
-	for (uint64_t i = 1; store_has_room(f->s); i++)
+	for (uint64_t i = 1; store_has_room(f->s, BATCH_ENTRIES_MAX); i++)
 		set_age(f->s, &f->fake->c, i, 3);
 	checkpoint_good(f->s);
-	assert_true(store_has_room(f->s));
+	assert_true(store_has_room(f->s, BATCH_ENTRIES_MAX));
 }
 
 /* ---- what goes wrong at a commit ---- */
@@ -742,7 +742,7 @@ static void the_engine_thread_allocates_nothing(void **state)
 	assert_int_equal(store_activate(f->s, c, test_why, sizeof test_why), 0);
 	for (uint64_t round = 0; round < 20; round++) {
 		for (uint64_t k = 1; k < 300; k++) {
-			assert_true(store_has_room(f->s));
+			assert_true(store_has_room(f->s, BATCH_ENTRIES_MAX));
 			set_age(f->s, c, k * 977, (int64_t)round);
 			assert_int_equal(store_apply_subscribe(f->s, c, k, subscribe.bytes, subscribe.count,
 							       test_why, sizeof test_why),
