@@ -245,11 +245,8 @@ class Catalogue:
             event = EventType(name, spec["code"], body, spec.get("history", "full") == "full")
             self.events[event.code] = event
             self.codes[name] = event.code
-        self.groups = {"any": frozenset(self.codes.values())}
-        while len(self.groups) <= len(groups):  # one may name another that stands behind it
-            for name, members in groups.items():
-                if all(member in self.codes or member in self.groups for member in members):
-                    self.groups[name] = self.types(members)
+        self.groups = {name: self.types(members) for name, members in groups.items()}
+        self.groups["any"] = frozenset(self.codes.values())
         self.pattern_codes = {f"pattern.{name}": PATTERN_CODES + number for number, name in enumerate(self.section("patterns"))}
 
     def types(self, names):
