@@ -34,7 +34,9 @@ static void compile_sections(struct build *b)
 	bank_compile(b);
 	events_compile(b);
 	profile_compile(b);
+	lists_compile(b);
 	aggregates_compile(b);
+	patterns_compile(b);
 	channels_compile(b);
 	messages_compile(b);
 	rules_compile(b);

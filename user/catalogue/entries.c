@@ -26,6 +26,8 @@ static const struct {
 	[IN_SUBSCRIPTIONS] = { "subscriptions", "subscription", RULES_MAX, false },
 	[IN_CHANNELS] = { "channels", "channel", CHANNELS_MAX, false },
 	[IN_MESSAGES] = { "messages", "message", MESSAGES_MAX, false },
+	[IN_PATTERNS] = { "patterns", "pattern", PATTERNS_MAX, false },
+	[IN_LISTS] = { "lists", "list", LISTS_MAX, false },
 	[IN_THRESHOLDS] = { "thresholds", "threshold", 0, false },
 };
 

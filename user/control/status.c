@@ -109,7 +109,7 @@ static void catalogue_put(struct writer *w)
 
 	put_hash(w, object, "hash", w->s->catalogue);
 	put_count(w, object, "rules", w->s->rule_count);
-	put_count(w, object, "event_types", w->c ? w->c->event_count : 0);
+	put_count(w, object, "event_types", w->c ? w->c->event_count - w->c->pattern_count : 0);
 }
 
 /* Where its events are filtered: a source may be served in user space although the kernel filters. */

@@ -140,6 +140,52 @@ static int open_directory(struct store *s, const struct store_options *o, char *
 }
 
 static int start_thread(struct store *s);
+static enum record_space row_space(enum row_kind kind);
+
+/* ---- the index ---- */
+
+struct indexing {
+	struct index *index;
+	enum row_kind kind;
+};
+
+static int index_each(void *ctx, const void *key, uint32_t key_bytes, const void *value, uint32_t value_bytes)
+{
+	const struct indexing *to = ctx;
+	const struct row *row = value;
+
+	(void)key_bytes;
+	/* a row that is not what its key says is a damaged store: never misread */
+	if (value_bytes != row->bytes || row->kind != to->kind || memcmp(&row->key, key, sizeof row->key))
+		return -EBADMSG;
+	index_put(to->index, row);
+	return 0;
+}
+
+static int index_fill(struct store *s)
+{
+	int rc = 0;
+
+	for (enum row_kind kind = ROW_CUSTOMER; rc == 0 && kind <= ROW_ACCOUNT; kind++) {
+		struct indexing to = { &s->index[kind], kind };
+		rc = lmdb_walk(s->lmdb, row_space(kind), index_each, &to);
+	}
+	return rc;
+}
+
+static int index_make(struct store *s, char *why, size_t why_bytes)
+{
+	int rc = index_init(&s->index[ROW_CUSTOMER], s->counts.customers);
+
+	if (!rc)
+		rc = index_init(&s->index[ROW_ACCOUNT], s->counts.accounts);
+	if (!rc)
+		rc = index_fill(s);
+	if (rc)
+		snprintf(why, why_bytes, "cannot index the rows: %s", strerror(-rc));
+	s->indexed = rc == 0;
+	return rc;
+}
 
 int store_open(struct store **out, const struct store_options *options, char *why, size_t why_bytes)
 {
@@ -159,6 +205,8 @@ int store_open(struct store **out, const struct store_options *options, char *wh
 		rc = open_directory(s, options, why, why_bytes);
 	if (!rc)
 		rc = open_lmdb(s, options, why, why_bytes);
+	if (!rc && options->index)
+		rc = index_make(s, why, why_bytes);
 	if (!rc && options->thread)
 		rc = start_thread(s);
 	if (rc) {
@@ -188,6 +236,8 @@ void store_close(struct store *s)
 	sem_destroy(&s->checkpoint.wake);
 	sem_destroy(&s->checkpoint.done);
 	layouts_deinit(&s->layouts);
+	index_deinit(&s->index[ROW_CUSTOMER]);
+	index_deinit(&s->index[ROW_ACCOUNT]);
 	overlay_deinit(&s->overlay);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
@@ -219,6 +269,8 @@ static enum record_space row_space(enum row_kind kind)
 
 static const struct row *row_find(const struct store *s, enum row_kind kind, uint64_t key)
 {
+	if (s->indexed)
+		return index_find(&s->index[kind], key);
 	const struct row *row = overlay_find(&s->overlay, kind, key);
 	uint32_t bytes;
 
@@ -240,16 +292,25 @@ const struct row *store_account(struct store *s, uint64_t account)
 	return row_find(s, ROW_ACCOUNT, account);
 }
 
+static void rows_find(struct store *s, enum row_kind kind, const uint64_t *keys, uint32_t count,
+		      const struct row **rows)
+{
+	if (s->indexed) {
+		index_find_many(&s->index[kind], keys, count, rows);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		rows[i] = keys[i] ? row_find(s, kind, keys[i]) : NULL;
+}
+
 void store_customers(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows)
 {
-	for (uint32_t i = 0; i < count; i++)
-		rows[i] = keys[i] ? store_customer(s, keys[i]) : NULL;
+	rows_find(s, ROW_CUSTOMER, keys, count, rows);
 }
 
 void store_accounts(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows)
 {
-	for (uint32_t i = 0; i < count; i++)
-		rows[i] = keys[i] ? store_account(s, keys[i]) : NULL;
+	rows_find(s, ROW_ACCOUNT, keys, count, rows);
 }
 
 bool store_has_room(const struct store *s, uint32_t changes)
@@ -291,10 +352,14 @@ void store_put(struct store *s, int64_t subscriptions_more)
 		s->counts.accounts++;
 	s->counts.subscriptions += (uint64_t)subscriptions_more;
 	overlay_put(&s->overlay, row, s->generation);
+	if (s->indexed)
+		index_put(&s->index[row->kind],
+			  overlay_find(&s->overlay, (enum row_kind)row->kind, row->key));
 }
 
 void store_mark(struct store *s)
 {
+	assert(!s->indexed); /* import */
 	s->undo.armed = true;
 	s->undo.kind = 0;
 	s->undo.counts = s->counts;
@@ -432,6 +497,17 @@ bool store_checkpoint_running(const struct store *s)
 	return atomic_load(&s->checkpoint.state) != CHECKPOINT_IDLE;
 }
 
+/* All rows have moved. */
+static void index_again(struct store *s)
+{
+	index_clear(&s->index[ROW_CUSTOMER]);
+	index_clear(&s->index[ROW_ACCOUNT]);
+	int rc = index_fill(s);
+	assert(rc == 0);
+	for (uint32_t i = 0; i < s->overlay.count; i++)
+		index_put(&s->index[s->overlay.entries[i].kind], s->overlay.entries[i].row);
+}
+
 bool store_checkpoint_poll(struct store *s, int *error)
 {
 	struct checkpoint *c = &s->checkpoint;
@@ -448,6 +524,8 @@ bool store_checkpoint_poll(struct store *s, int *error)
 		if (!s->holding)
 			lmdb_renew(s->lmdb);
 		overlay_drop(&s->overlay, c->cut);
+		if (s->indexed)
+			index_again(s);
 	}
 	atomic_store(&c->state, CHECKPOINT_IDLE);
 	return true;
@@ -471,7 +549,7 @@ int store_checkpoint_wait(struct store *s)
 
 int store_hold(struct store *s)
 {
-	assert(!s->checkpoint.has_thread && !s->read_only && !s->holding);
+	assert(!s->checkpoint.has_thread && !s->read_only && !s->holding && !s->indexed);
 	int rc = lmdb_write_begin(s->lmdb);
 
 	if (rc)

@@ -30,6 +30,7 @@ struct store_options {
 	uint64_t overlay_bytes; /* 0 = 256 MiB; at least OVERLAY_BYTES_MIN */
 	uint64_t records_bytes; /* 0 = 8 GiB of address space a checkpoint */
 	bool read_only;
+	bool index;  /* an address of every row, made at open; without it rows are found in the B-tree */
 	bool thread; /* start the checkpoint thread (momentd); false: checkpoints run in the caller (import,
 			replay) */
 };
@@ -58,7 +59,8 @@ __attribute__((warn_unused_result)) int store_can_activate(const struct store *s
 const struct row *store_customer(struct store *s, uint64_t customer);
 const struct row *store_account(struct store *s, uint64_t account);
 
-/* Many at once, for a batch: rows[i] is NULL when keys[i] is 0 or has no row. Lent as above. */
+/* Many at once, for a batch: rows[i] is NULL when keys[i] is 0 or has no row. Lent as above. With the index
+ * the rows' first 128 bytes are on their way. */
 void store_customers(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows);
 void store_accounts(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows);
 

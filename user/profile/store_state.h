@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "index.h"
 #include "layout.h"
 #include "lmdb.h"
 #include "overlay.h"
@@ -50,13 +51,14 @@ struct store_undo {
 struct store {
 	struct lmdb *lmdb;
 	struct overlay overlay;
+	struct index index[ROW_ACCOUNT + 1]; /* by kind; used when `indexed` */
 	struct layouts layouts;
 	struct checkpoint checkpoint;
 	struct store_counts counts;
 	uint64_t generation, committed; /* of changes; the overlay holds what is in (committed, generation] */
 	uint64_t checkpoint_ns_last;
 	int lock_fd;
-	bool read_only, holding;
+	bool read_only, holding, indexed;
 	uint32_t refused_offset;
 	/* for one change at a time */
 	union {

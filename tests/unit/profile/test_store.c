@@ -1,4 +1,4 @@
-// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/row.c user/cel/*.c user/base/*.c
+// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/index.c user/profile/row.c user/cel/*.c user/base/*.c
 /*
  * test_store.c: opening, checkpoints, and what is on disk afterwards: second openers, full maps and disks,
  * kill -9 during commits, records of other stages, one transaction over many checkpoints, copies, damaged
