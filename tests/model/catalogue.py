@@ -112,6 +112,7 @@ class Rule(NamedTuple):
     channels: tuple
     for_whom: Optional[str]
     params: dict
+    confidential: bool  # fraud: scores, and no verdict names it
 
 
 class Loader(yaml.SafeLoader):
@@ -445,7 +446,7 @@ class Catalogue:
                     None if stages is None else frozenset([stages] if isinstance(stages, str) else stages),
                     spec.get("score", 0), spec.get("category", default_category),
                     None if fresh is None else parse_span(fresh), spec.get("message"),
-                    tuple(spec.get("channels") or self.channels), spec.get("for"), params)
+                    tuple(spec.get("channels") or self.channels), spec.get("for"), params, bool(spec.get("confidential")))
 
     @staticmethod
     def param(spec):

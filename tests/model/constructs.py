@@ -91,6 +91,7 @@ PROBES = {
     "matches": rule("event.merchant.matches('^B[a-z]+$')"),
     "local": rule("local(event.time).getHours() < 3"),
     "geo.km": rule("geo.km(event.lat, event.lon, 40.4, -3.7) < 1.0"),
+    "confidential": "fraud: { rules: { f: { events: [any], when: 'true', score: 1, confidential: true } } }",
     "zone names": rule("event.time.getHours('Europe/Madrid') < 3"),
 }
 
@@ -446,7 +447,8 @@ class RandomCatalogue:
         for number in range(12):
             events = self.over(None)
             when = Expressions(rng, self.names, events, self.symbols, lists=self.lists).boolean(2)
-            fraud.append(f"    f{number}: {{ events: [{', '.join(events)}], when: {self.quoted(when)}, score: {rng.choice([1, 5, 20, 40, -3])} }}")
+            fraud.append(f"    f{number}: {{ events: [{', '.join(events)}], when: {self.quoted(when)}, score: {rng.choice([1, 5, 20, 40, -3])}"
+                         + (", confidential: true" if self.has("confidential") and rng.random() < 0.2 else "") + " }")
         for number, (pattern, types) in enumerate(listening.items()):
             when = Expressions(rng, self.names, types, self.symbols, lists=self.lists, pattern=True).boolean(0) if rng.random() < 0.4 else "true"
             events = rng.choice([[pattern], [pattern, "login"]]) if when == "true" else [pattern]

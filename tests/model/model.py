@@ -621,7 +621,7 @@ class Model:
         for rule in self.listening(self.catalogue.fraud_of, event):
             if self.runs(rule, event, run) and self.holds(rule, event.env):
                 score += rule.score
-                reasons.append(rule.name)
+                reasons += [] if rule.confidential else [rule.name]
                 hits.append(Hit(rule.name, "", "SCORED", None, ()))
         return max(INT32_MIN, min(score, INT32_MAX)), reasons
 

@@ -492,6 +492,15 @@ class ProvisionalKeys(unittest.TestCase):
         self.assertEqual(texts(world.event(7, at=7 * DAY + 2, account=9, body={"payee": "a"})), ["2 3"])
 
 
+class Confidential(unittest.TestCase):
+    def test_it_scores_and_no_verdict_names_it_or_leaves_its_place_empty(self):
+        others = ", ".join(f"r{i}: {{ events: [any], when: 'true', score: 1 }}" for i in range(9))
+        world = World("fraud: { rules: { hidden: { events: [any], when: 'true', score: 50, confidential: true }, %s } }" % others)
+        result = world.event(flags=1)
+        self.assertEqual(tuple(result.verdict), (0, 59, tuple(f"r{i}" for i in range(8))))
+        self.assertEqual(rules(result)[0], "hidden")
+
+
 class Lists(unittest.TestCase):
     YAML = """
 lists: { risky: [country.KP, 364], shops: [Bar, Café], ladder: [10, 200, 3000] }
