@@ -42,6 +42,7 @@ AGGREGATE_FUNCTIONS = ("count", "sum", "mean", "min", "max", "last", "deviation"
 # What an aggregate takes of an event besides its body fields.
 AGGREGATE_FIELDS = ("amount", "base", "balance", "time", "country", "mcc", "currency", "touchpoint", "customer")
 KEY_PARTS = ("customer", "account", "card", "currency")  # and body.x
+CALENDAR_REACH = {"day": 3 * DURATION_UNITS["d"], "week": 9 * DURATION_UNITS["d"], "month": 33 * DURATION_UNITS["d"]}  # and zones change
 WITHIN_MAX = 400 * DURATION_UNITS["d"]
 PATTERN_CODES = 1 << 16  # the pseudo types pattern.NAME have numbers behind all codes
 
@@ -79,7 +80,7 @@ class Aggregate(NamedTuple):
     @property
     def reach(self):
         """The longest that it looks back, ns; None = for ever."""
-        return self.within if self.calendar is None else 32 * DURATION_UNITS["d"]
+        return self.within if self.calendar is None else CALENDAR_REACH[self.calendar]
 
 
 class Pattern(NamedTuple):

@@ -71,8 +71,9 @@ def aggregate(spec):
 
 PROBES = {
     "deviation": aggregate("deviation: base"),
-    "distinct": aggregate("distinct: country"),
-    "distinct of a body field": aggregate("distinct: body.merchant"),
+    "distinct": aggregate("distinct: country, within: 1h"),
+    "distinct for ever": aggregate("distinct: country"),
+    "distinct of a body field": aggregate("distinct: body.merchant, within: 1h"),
     "record": aggregate("last: [time, country]") + "\n" + rule("has(agg.a.time)"),
     "record with body fields": aggregate("last: [time, lat, items]"),
     "record with body strings": aggregate("last: [time, merchant]"),
@@ -327,12 +328,13 @@ class RandomCatalogue:
         over = self.over(key_field)
         one_currency = "account" in parts or "currency" in parts
         function, mixed = self.function(name, over, one_currency)
+        ends = function.startswith("distinct") and not self.has("distinct for ever")
         where = Expressions(rng, self.names, over, lists=self.lists).boolean(1) if rng.random() < 0.3 else None
         options = [f"over: [{', '.join(over)}]", function + self.per_yaml(parts)] + (["mixed: true"] if mixed else [])
         roll = rng.random()
         if roll < 0.15 and self.has("calendar"):
             options.append("calendar: " + rng.choice(["day", "day", "week", "month"]))
-        elif roll < 0.75:
+        elif roll < 0.75 or ends:
             options.append("within: " + rng.choice(SPANS + (["400d"] if self.has("400 days") else [])))
         if rng.random() < 0.4:
             options.append("before: true")

@@ -529,7 +529,8 @@ class Model:
         keys = self.keys(event)
         self.windows.enter(keys, feeds, entry, self.now)
         for pattern in self.catalogue.patterns_of[header.type]:
-            if keys[pattern.per] and self.windows.completes(pattern, keys[pattern.per], header.time, event.position):
+            if keys[pattern.per] and self.windows.completes(pattern, keys[pattern.per], header.time, event.position,
+                                                                     self.now):
                 event.codes += (pattern.code,)
         return entry
 
@@ -588,7 +589,7 @@ class Model:
             if name not in known:
                 aggregate = self.catalogue.aggregates[name]
                 known[name] = self.windows.read(aggregate, keys[aggregate.per], event.header.time, event.position,
-                                                event.entered, zone)
+                                                event.entered, zone, self.now)
             return known[name]
 
         return read

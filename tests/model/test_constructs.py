@@ -220,6 +220,35 @@ class Eviction(unittest.TestCase):
         # b, of 1, goes for a; c went never
         self.assertEqual(self.pay(world, "a", 2 * HOUR), "1")
 
+    def test_what_is_forgotten_may_be_as_new_as_what_no_event_can_ask_for(self):
+        """a and b go at 100h, when events of 76h can still come: nobody remembers that theirs were older."""
+        per = "per: [customer, body.payee], keys: 2"
+        world = world_showing("{agg.s} {agg.m} {agg.l}", "".join(f"  {name}: {{ over: [pay], count: true, {per}, within: {hours}h }}\n"
+                                                                 for name, hours in (("s", 24), ("m", 25), ("l", 2400))), bank=BODY)
+        for payee, at in (("a", 0), ("b", 10)):
+            self.pay(world, payee, at * HOUR)
+        self.assertEqual(self.pay(world, "c", 100 * HOUR), "1 – –")
+        self.assertEqual(self.pay(world, "d", 100 * HOUR + 1), "1 – –")
+
+    def test_a_key_that_nothing_can_ask_for_leaves_without_a_trace(self):
+        world = self.world(", within: 1h")
+        for payee, at in (("a", 0), ("b", 0), ("c", 100), ("d", 100)):
+            self.assertEqual(self.pay(world, payee, at * HOUR), "1")
+        self.assertEqual(world.model.windows.counters["KEYS_EVICTED"], 0)
+        self.pay(world, "e", 100 * HOUR)  # c goes
+        self.assertEqual([self.pay(world, "c", 101 * HOUR - 1), self.pay(world, "c", 300 * HOUR)], ["–", "1"])
+
+    def test_a_pattern_knows_nothing_of_before_either(self):
+        world = World("patterns: { p: { within: 1h, per: [customer, body.payee], keys: 1, steps: [ { events: [pay] }, { events: [pay] } ] } }\n"
+                      "fraud: { rules: { hit: { events: [pattern.p], when: 'true', score: 1 } } }", BODY)
+        seen = [bool(rules(world.event(7, at=at, body={"payee": payee}))) for at, payee in enumerate("aabbab")]
+        self.assertEqual(seen, [False, True, False, True, False, False])
+        # late, and before what was forgotten: perhaps something stood between
+        world.event(7, at=100, body={"payee": "a"})
+        world.event(7, at=101, body={"payee": "b"})
+        world.event(7, at=50, body={"payee": "b"})
+        self.assertEqual([bool(rules(world.event(7, at=at, body={"payee": "b"}))) for at in (51, 102)], [False, True])
+
     def test_each_owner_has_its_own_keys(self):
         world = self.world()
         world.customer(2)
