@@ -28,7 +28,7 @@ struct engine_options {
 	bool event_clock, accept_clock;
 	enum engine_spin spin;
 	int cpu;	    /* -1: not pinned */
-	uint32_t batch_max; /* tests: 1, 7; 0 = BATCH_ENTRIES_MAX */
+	uint32_t batch_max; /* tests: 1, 7; 0 = JOURNAL_BATCH_ENTRIES_MAX */
 	uint64_t journal_segment_bytes;
 	uint32_t checkpoint_seconds; /* 0 = 30 */
 };

@@ -148,7 +148,7 @@ static void option_take(struct engine_options *o, const char **admin, int letter
 		o->cpu = (int)number(name, optarg, 0, 1023);
 		break;
 	case 'b':
-		o->batch_max = (uint32_t)number(name, optarg, 1, BATCH_ENTRIES_MAX);
+		o->batch_max = (uint32_t)number(name, optarg, 1, JOURNAL_BATCH_ENTRIES_MAX);
 		break;
 	case 't':
 		o->checkpoint_seconds = (uint32_t)number(name, optarg, 1, 86400);

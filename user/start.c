@@ -51,9 +51,10 @@ static int checkpoint_wait(struct engine *e)
 	int error = 0;
 
 	while (store_checkpoint_running(e->core.store)) {
+		store_tick(e->core.store);
 		if (core_checkpoint_poll(&e->core, &error) && error)
 			return fail(e, error, "checkpoint: %s", strerror(-error));
-		usleep(200);
+		usleep(50);
 	}
 	return 0;
 }
@@ -66,6 +67,7 @@ int live_checkpoint_now(struct engine *e)
 		return rc;
 	if (!core_checkpoint_begin(&e->core))
 		return fail(e, -EBUSY, "checkpoint: could not begin");
+	core_checkpoint_step(&e->core, true);
 	store_checkpoint_commit(e->core.store);
 	return checkpoint_wait(e);
 }
@@ -76,7 +78,7 @@ static int recovery_room(void *ctx, const struct journal_batch_header *header)
 	struct engine *e = ctx;
 
 	(void)header;
-	return core_has_room(&e->core) ? 0 : live_checkpoint_now(e);
+	return core_has_room(&e->core, JOURNAL_BATCH_ENTRIES_MAX) ? 0 : live_checkpoint_now(e);
 }
 
 static int recover(struct engine *e)
@@ -376,8 +378,8 @@ static void defaults_set(struct engine *e, const struct engine_options *options)
 	memset(e, 0, sizeof *e);
 	e->options = *options;
 	e->wake_fd = -1;
-	if (!e->options.batch_max || e->options.batch_max > BATCH_ENTRIES_MAX)
-		e->options.batch_max = BATCH_ENTRIES_MAX;
+	if (!e->options.batch_max || e->options.batch_max > JOURNAL_BATCH_ENTRIES_MAX)
+		e->options.batch_max = JOURNAL_BATCH_ENTRIES_MAX;
 	if (!e->options.checkpoint_seconds)
 		e->options.checkpoint_seconds = 30;
 	e->started_at = wall_ns();

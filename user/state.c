@@ -36,7 +36,7 @@ static int tables_take(struct core *core)
 	core->by_type = calloc(65536, sizeof *core->by_type);
 	core->decide = calloc(1, sizeof *core->decide);
 	core->events = calloc(BATCH_ENTRIES_MAX, sizeof *core->events);
-	core->entries = calloc(BATCH_ENTRIES_MAX, sizeof *core->entries);
+	core->entries = calloc(JOURNAL_BATCH_ENTRIES_MAX, sizeof *core->entries);
 	return core->ledger && core->by_rule && core->by_rule_next && core->by_type && core->decide &&
 			       core->events && core->entries
 		       ? 0
@@ -53,6 +53,8 @@ static int stages_init(struct core *core, const struct core_options *o)
 		rc = rules_init(&core->rules);
 	if (!rc)
 		rc = legs_init(&core->legs);
+	if (!rc)
+		rc = message_forms_init(&core->forms);
 	if (!rc)
 		rc = outbox_init(&core->outbox, 0, (uint64_t)OUTBOX_OVERSHOOT_GIB << 30);
 	if (!rc)
@@ -216,6 +218,7 @@ int core_open(struct core *core, const struct core_options *o)
 	struct store_options so = { .dir = o->store ? o->store : dir,
 				    .map_bytes = o->map_bytes,
 				    .read_only = o->read_only,
+				    .index = true,
 				    .thread = o->thread,
 				    .overlay_bytes = o->read_only ? UINT64_C(16) << 30 : 0 };
 	int rc = stages_init(core, o);
@@ -244,6 +247,7 @@ void core_close(struct core *core)
 	profile_deinit(&core->columns);
 	rules_deinit(&core->rules);
 	legs_deinit(&core->legs);
+	message_forms_deinit(&core->forms);
 	outbox_deinit(&core->outbox);
 	free(core->ledger);
 	free(core->by_rule);
@@ -257,10 +261,10 @@ void core_close(struct core *core)
 
 /* ---- checkpoints ---- */
 
-bool core_has_room(const struct core *core)
+bool core_has_room(const struct core *core, uint32_t entries)
 {
-	return outbox_has_room(&core->outbox) && history_has_room(core->history) &&
-	       store_has_room(core->store);
+	return outbox_has_room(&core->outbox, entries) && history_has_room(core->history, entries) &&
+	       store_has_room(core->store, entries);
 }
 
 static void meta_put(struct records *r, const char *name, const void *value, uint32_t bytes)
@@ -286,7 +290,18 @@ static void types_put(const struct core *core, struct records *r)
 	}
 }
 
-static void core_meta_put(const struct core *core, struct records *r)
+/* Its content goes to the store once, not with every checkpoint. */
+static void catalogue_keep(struct core *core, struct records *r)
+{
+	const struct catalogue *c = core->catalogue;
+
+	if (core->catalogue_kept.low == c->hash.low && core->catalogue_kept.high == c->hash.high)
+		return;
+	meta_put(r, "catalogue", c->blob, (uint32_t)c->blob_bytes);
+	core->catalogue_kept = c->hash;
+}
+
+static void core_meta_put(struct core *core, struct records *r)
 {
 	struct core_meta m = { .semantic_version = ENGINE_SEMANTIC_VERSION,
 			       .next_position = core->next_position,
@@ -299,7 +314,7 @@ static void core_meta_put(const struct core *core, struct records *r)
 
 	if (core->catalogue) {
 		m.catalogue = core->catalogue->hash;
-		meta_put(r, "catalogue", core->catalogue->blob, (uint32_t)core->catalogue->blob_bytes);
+		catalogue_keep(core, r);
 		meta_put(r, "rules", core->by_rule,
 			 (uint32_t)(core->catalogue->rule_count * sizeof *core->by_rule));
 	}
@@ -316,17 +331,33 @@ bool core_checkpoint_begin(struct core *core)
 	if (!r)
 		return false;
 	history_checkpoint(core->history, r);
-	outbox_checkpoint(&core->outbox, r);
-	legs_checkpoint(&core->legs, r);
+	outbox_checkpoint_cut(&core->outbox, r);
+	legs_checkpoint_cut(&core->legs, r);
 	core_meta_put(core, r);
+	core->cut = CUT_HISTORY;
 	return true;
+}
+
+bool core_checkpoint_step(struct core *core, bool all)
+{
+	if (core->cut == CUT_HISTORY)
+		core->cut = CUT_OUTBOX;
+	if (core->cut == CUT_OUTBOX &&
+	    outbox_checkpoint_step(&core->outbox, all ? UINT32_MAX : CHECKPOINT_CHUNKS_A_TICK))
+		core->cut = CUT_LEGS;
+	if (core->cut == CUT_LEGS &&
+	    legs_checkpoint_step(&core->legs, all ? UINT32_MAX : CHECKPOINT_PAGES_A_TICK))
+		core->cut = CUT_NONE;
+	return core->cut == CUT_NONE;
 }
 
 bool core_checkpoint_poll(struct core *core, int *error)
 {
 	if (!store_checkpoint_poll(core->store, error))
 		return false;
-	if (!*error)
+	if (*error)
+		core->catalogue_kept = (struct hash128){ 0 };
+	else
 		outbox_committed(&core->outbox);
 	return true;
 }

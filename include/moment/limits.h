@@ -11,7 +11,9 @@
 
 /* How many can be in flight */
 enum {
-	BATCH_ENTRIES_MAX = 256, /* entries of one tick = of one journal batch */
+	BATCH_ENTRIES_MAX = 256, /* entries that the stages take at once: what their columns hold */
+	JOURNAL_BATCH_ENTRIES_MAX =
+		2048, /* entries of one tick = of one journal batch: one write, one sync */
 	JOURNAL_BATCHES_IN_FLIGHT_MAX = 2,
 	SOURCES_MAX = 64,		/* names of sources ever seen; refused: ERROR PEERS */
 	GATEWAYS_MAX = 64,		/* names of gateways ever seen; refused: ERROR PEERS */
@@ -51,10 +53,14 @@ enum {
 	AGGREGATE_VALUES_MAX = 256,
 	KEYS_MAX = 16, /* what windows are kept per: customer, account, card and what `per` lists */
 	KEY_PARTS_MAX = 4,
+	KEYS_BOUND_MAX = 1000000, /* `keys: n` of one aggregate */
+	WINDOW_DAYS_MAX = 400,	  /* `within` of an aggregate or pattern; longer: for ever, without it */
 	PATTERNS_MAX = 32,
 	PATTERN_STEPS_MAX = 8,
+	STEP_TIMES_MAX = 1000, /* `times` of one step */
 	ZONES_MAX = 1024,
 	LISTS_MAX = 256,
+	LIST_VALUES_MAX = 65536, /* of all lists together */
 	RULES_MAX = 16384, /* fraud, critical and subscriptions together */
 	PARAMS_MAX = 16,   /* of one subscription kind */
 	CHANNELS_MAX = 16,
@@ -82,11 +88,18 @@ enum {
 	REASONS_MAX = 8, /* rules named in a VERDICT */
 };
 
+/* What a tick gives to a running checkpoint: its budget is theirs together, some 0.1 ms */
+enum {
+	CHECKPOINT_CELLS_A_TICK = 512, /* windows and references */
+	CHECKPOINT_CHUNKS_A_TICK = 4,  /* of the outbox: 64 KiB each */
+	CHECKPOINT_PAGES_A_TICK = 4,   /* of legs */
+};
+
 /* Journal and outbox */
 enum {
 	JOURNAL_ENTRY_BYTES_MAX = CATALOGUE_BYTES_MAX + FRAME_BYTES_MAX,
-	JOURNAL_BATCH_BYTES_MAX =
-		BATCH_ENTRIES_MAX * (FRAME_BYTES_MAX + 64) + JOURNAL_ENTRY_BYTES_MAX + (1 << 20),
+	JOURNAL_BATCH_BYTES_MAX = /* so many of the longest frames, or more of shorter ones */
+	BATCH_ENTRIES_MAX * (FRAME_BYTES_MAX + 64) + JOURNAL_ENTRY_BYTES_MAX + (1 << 20),
 	JOURNAL_SEGMENT_BYTES = 64 << 20,
 	OUTBOX_CHUNK_BYTES = FRAME_BYTES_MAX,
 	OUTBOX_CHUNK_FRAMES_MAX = 512,

@@ -11,6 +11,7 @@
 #include <base/crc32c.h>
 #include <journal/batch.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define HEADER_BYTES sizeof(struct journal_batch_header)
@@ -35,7 +36,7 @@ void batch_chain_start(struct batch_chain *c, struct hash128 before)
 
 struct hash128 batch_chain_end(struct batch_chain *c, const void *seen, size_t seen_bytes)
 {
-	assert(c->count >= 1 && c->count <= BATCH_ENTRIES_MAX + 1);
+	assert(c->count >= 1 && c->count <= JOURNAL_BATCH_ENTRIES_MAX + 1);
 	batch_chain_add(c, hash_of(seen, seen_bytes, 0));
 	return hash_of(c->hash, c->count * sizeof(c->hash[0]), 0);
 }
@@ -82,7 +83,7 @@ bool batch_header_good(const struct journal_batch_header *h)
 		return false;
 	if (h->number == 0 || h->first_position == 0 || h->durable_through >= h->number)
 		return false;
-	return h->entries <= BATCH_ENTRIES_MAX && batch_header_zeros(h);
+	return h->entries <= JOURNAL_BATCH_ENTRIES_MAX && batch_header_zeros(h);
 }
 
 /* Checks the entry at *at, moves *at behind it. */
@@ -142,7 +143,7 @@ const char *batch_body_check(const struct journal_batch_header *h, const struct 
 	const char *wrong = NULL;
 	size_t at = HEADER_BYTES, seen_at;
 
-	assert(h->entries <= BATCH_ENTRIES_MAX && h->bytes >= HEADER_BYTES);
+	assert(h->entries <= JOURNAL_BATCH_ENTRIES_MAX && h->bytes >= HEADER_BYTES);
 	batch_chain_start(&chain, before ? *before : (struct hash128){ 0 });
 	for (uint32_t i = 0; i < h->entries && !wrong; i++)
 		wrong = entry_check(h, &at, &chain);

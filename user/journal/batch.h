@@ -25,7 +25,7 @@ struct hash128 batch_entry_hash(uint8_t kind, uint16_t source, const void *bytes
 
 /* What the chain runs over, in order. One a batch, on its owner's side: 4 KiB. */
 struct batch_chain {
-	struct hash128 hash[BATCH_ENTRIES_MAX + 2]; /* the chain before, the entries, the SEEN part */
+	struct hash128 hash[JOURNAL_BATCH_ENTRIES_MAX + 2]; /* the chain before, the entries, the SEEN part */
 	uint32_t count;
 };
 void batch_chain_start(struct batch_chain *c, struct hash128 before);

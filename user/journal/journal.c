@@ -308,7 +308,7 @@ void journal_cancel(struct journal *j)
 bool journal_fits(const struct journal *j, size_t bytes)
 {
 	assert(j->open);
-	if (bytes > JOURNAL_ENTRY_BYTES_MAX || j->entries >= BATCH_ENTRIES_MAX)
+	if (bytes > JOURNAL_ENTRY_BYTES_MAX || j->entries >= JOURNAL_BATCH_ENTRIES_MAX)
 		return false;
 	return j->used + sizeof(struct journal_entry_header) + batch_pad(bytes, 8) + j->seen_room <=
 	       j->batch_bytes_max;

@@ -73,8 +73,8 @@ __attribute__((warn_unused_result)) int journal_begin(struct journal *j, uint64_
 /* Gives an open batch up: nothing of it was or will be written. */
 void journal_cancel(struct journal *j);
 
-/* Room left in the batch for one more entry of `bytes`? At most BATCH_ENTRIES_MAX entries, and room for SEEN
- * records stays. */
+/* Room left in the batch for one more entry of `bytes`? At most JOURNAL_BATCH_ENTRIES_MAX entries, and room
+ * for SEEN records stays. */
 bool journal_fits(const struct journal *j, size_t bytes);
 /* Appends an entry and lends its bytes (8-byte aligned) until the batch is released. Positions are
  * consecutive. */

@@ -78,9 +78,9 @@ void history_limit(struct history *h, uint64_t windows_bytes)
 	h->windows.pool.bytes_max = windows_bytes < h->windows_bytes ? windows_bytes : h->windows_bytes;
 }
 
-bool history_has_room(const struct history *h)
+bool history_has_room(const struct history *h, uint32_t events)
 {
-	return windows_has_room(&h->windows, BATCH_ENTRIES_MAX);
+	return windows_has_room(&h->windows, events);
 }
 
 /* ---- keys ---- */

@@ -58,9 +58,9 @@ void history_activate(struct history *h, const struct catalogue *c, int64_t now,
 /* At most so many bytes for windows from now on (bank.memory.windows); never more than was reserved. */
 void history_limit(struct history *h, uint64_t windows_bytes);
 
-/* Room for a batch's worst case (256 events): false = checkpoint or memory first; nothing is lost by waiting.
+/* Room for the worst case of so many events: false = checkpoint or memory first; nothing is lost by waiting.
  */
-bool history_has_room(const struct history *h);
+bool history_has_room(const struct history *h, uint32_t events);
 
 /*
  * Applies one event. `where` is evaluated with `env` (spaces EVENT, BODY, PROFILE filled by the caller).

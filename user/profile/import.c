@@ -104,7 +104,7 @@ static int flush(struct import *i, void (*more)(struct import *i, struct records
 int import_line(struct import *i, const char *line, size_t len)
 {
 	struct import_problem problem = { 0 };
-	int changes, rc = store_has_room(i->s) ? 0 : flush(i, NULL);
+	int changes, rc = store_has_room(i->s, BATCH_ENTRIES_MAX) ? 0 : flush(i, NULL);
 
 	if (rc)
 		return rc;

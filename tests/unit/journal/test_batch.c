@@ -102,7 +102,7 @@ static void batch_header_is_refused_for_each_broken_field(void **state)
 		FIELD(number, 0),
 		FIELD(number, 3), /* durable_through is 3 */
 		FIELD(first_position, 0),
-		FIELD(entries, BATCH_ENTRIES_MAX + 1),
+		FIELD(entries, JOURNAL_BATCH_ENTRIES_MAX + 1),
 		FIELD(bytes, 184),
 		FIELD(bytes, 196),
 		FIELD(bytes, 520), /* more than padded */
@@ -137,7 +137,7 @@ static void batch_header_takes_the_largest_of_each_field(void **state)
 	h->number = UINT64_MAX;
 	h->durable_through = UINT64_MAX - 1;
 	h->first_position = UINT64_MAX;
-	h->entries = BATCH_ENTRIES_MAX;
+	h->entries = JOURNAL_BATCH_ENTRIES_MAX;
 	h->padded_bytes = h->bytes = JOURNAL_BATCH_BYTES_MAX;
 	header_crc_renew(h);
 	assert_true(batch_header_good(h));

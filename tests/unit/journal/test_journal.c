@@ -168,9 +168,10 @@ static void journal_takes_the_largest_batch_that_fits(void **state)
 	assert_true(journal_fits(w.j, JOURNAL_ENTRY_BYTES_MAX));
 	assert_false(journal_fits(w.j, JOURNAL_ENTRY_BYTES_MAX + 1));
 	journal_append(w.j, ENTRY_ACTIVATE, 0, bytes, JOURNAL_ENTRY_BYTES_MAX, &position);
-	for (uint32_t i = 1; i < BATCH_ENTRIES_MAX; i++) {
-		assert_true(journal_fits(w.j, FRAME_BYTES_MAX));
-		journal_append(w.j, ENTRY_FRAME, 0, bytes, FRAME_BYTES_MAX, &position);
+	for (uint32_t i = 1; i < JOURNAL_BATCH_ENTRIES_MAX; i++) {
+		uint32_t length = i < BATCH_ENTRIES_MAX ? FRAME_BYTES_MAX : 0;
+		assert_true(journal_fits(w.j, length));
+		journal_append(w.j, ENTRY_FRAME, 0, bytes, length, &position);
 	}
 	assert_false(journal_fits(w.j, 0));
 	number = writer_seal(&w);
@@ -181,7 +182,7 @@ static void journal_takes_the_largest_batch_that_fits(void **state)
 	assert_int_equal(journal_reader_batch(r, &h, w.why, sizeof(w.why)), 1);
 	for (; journal_reader_entry(r, &e); count++)
 		assert_memory_equal(e.data, bytes, e.bytes);
-	assert_int_equal(count, BATCH_ENTRIES_MAX);
+	assert_int_equal(count, JOURNAL_BATCH_ENTRIES_MAX);
 	journal_reader_close(r);
 	writer_deinit(&w);
 	free(bytes);

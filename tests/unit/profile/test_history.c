@@ -872,7 +872,7 @@ static void engine_apply(struct history *h, const struct test_catalogue *c, cons
 		v->agg[i] = untouched;
 	history_prefetch(h, &te->e, 0);
 	history_prefetch(h, &te->e, 1);
-	assert_true(history_has_room(h));
+	assert_true(history_has_room(h, BATCH_ENTRIES_MAX));
 	history_apply(h, &c->c, &te->e, &env, v->agg, &v->result);
 }
 
@@ -1596,7 +1596,7 @@ static void memory_runs_out_between_batches_never_inside_one(void **state)
 		bank_aggregates(&b, d, 4, true);
 		uint64_t n = 0;
 		struct history_sizes sizes;
-		while (history_has_room(b.h) && n < 60000) {
+		while (history_has_room(b.h, BATCH_ENTRIES_MAX) && n < 60000) {
 			for (int i = 0; i < BATCH_ENTRIES_MAX; i++, n++) {
 				char card[24];
 				struct history_event e = purchase(&b, (int64_t)n);
@@ -1631,7 +1631,7 @@ static void settled_cells_give_their_memory_back(void **state)
 			bank_apply(&b, &e);
 			b.now += S;
 		}
-		assert_true(history_has_room(b.h));
+		assert_true(history_has_room(b.h, BATCH_ENTRIES_MAX));
 		b.now += 2 * HOUR;
 	}
 	history_sizes(b.h, &sizes);
