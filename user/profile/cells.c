@@ -48,7 +48,7 @@ int windows_init(struct windows *w, uint64_t bytes_max, uint64_t cells_max)
 		return -EINVAL;
 	int rc = pool_init(&w->pool, bytes_max);
 	if (!rc)
-		rc = index_init(&w->index, cells_max);
+		rc = key_index_init(&w->index, cells_max);
 	if (!rc)
 		rc = arrays_init(w, cells_max);
 	if (rc)
@@ -58,7 +58,7 @@ int windows_init(struct windows *w, uint64_t bytes_max, uint64_t cells_max)
 
 void windows_deinit(struct windows *w)
 {
-	index_deinit(&w->index);
+	key_index_deinit(&w->index);
 	pool_deinit(&w->pool);
 	region_deinit(&w->region);
 }
@@ -113,7 +113,7 @@ static bool key_equal(struct key128 a, struct key128 b)
 	return a.low == b.low && a.high == b.high;
 }
 
-static struct window_cell *half_find(const struct windows *w, const struct index_half *h, uint32_t hash,
+static struct window_cell *half_find(const struct windows *w, const struct key_index_half *h, uint32_t hash,
 				     uint32_t per, struct key128 key, bool owner)
 {
 	uint64_t mask = h->count - 1;
@@ -192,12 +192,12 @@ static void block_prefetch(const struct windows *w, uint32_t block, uint32_t ste
 
 void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step)
 {
-	const struct index_half *h = &w->index.now;
+	const struct key_index_half *h = &w->index.now;
 	uint32_t hash = key_hash(per, key, false);
 	uint64_t mask = h->count - 1;
 
 	if (step == 0) {
-		index_prefetch(&w->index, hash);
+		key_index_prefetch(&w->index, hash);
 		return;
 	}
 	for (uint64_t at = hash & mask; h->slots[at].block; at = (at + 1) & mask)
@@ -276,7 +276,7 @@ struct window_cell *cell_replace(struct windows *w, struct window_cell *cell, ui
 
 	*moved = *cell;
 	moved->class = (uint8_t) class;
-	index_move(&w->index, cell->hash, from, to);
+	key_index_move(&w->index, cell->hash, from, to);
 	if (cell->dirty)
 		w->dirty[(cell->flags & CELL_SECOND) != 0][cell->dirty - 1] = to;
 	if (cell->cold)
@@ -336,7 +336,7 @@ struct window_cell *cell_make(struct windows *w, uint32_t per, struct key128 key
 		cell->per = (uint8_t)per;
 		cell->class = (uint8_t) class;
 		cell->flags = (uint8_t)(CELL_LIVE | flags);
-		index_add(&w->index, cell->hash, block);
+		key_index_add(&w->index, cell->hash, block);
 		cell_changed(w, cell);
 	}
 	cell->reach = INT64_MIN;
@@ -447,7 +447,7 @@ void cell_remove(struct windows *w, struct window_cell *cell)
 		return;
 	}
 	cell_unlisted(w, cell);
-	index_remove(&w->index, cell->hash, cell_block(w, cell));
+	key_index_remove(&w->index, cell->hash, cell_block(w, cell));
 	pool_give(&w->pool, cell_block(w, cell), cell->class);
 }
 
@@ -590,7 +590,7 @@ void windows_sweep(struct windows *w)
 	if (++w->ticks % SWEEP_EVERY && !memory_is_short(w))
 		return;
 	for (uint32_t i = 0; i < SWEEP_SLOTS; i++) {
-		const struct index_half *h = &w->index.now;
+		const struct key_index_half *h = &w->index.now;
 		w->hand = w->hand + 1 < h->count ? w->hand + 1 : 0;
 		uint32_t block = h->slots[w->hand].block,
 			 ahead = h->slots[(w->hand + 8) & (h->count - 1)].block;

@@ -394,7 +394,7 @@ void windows_layouts_change(struct windows *w, const struct window_key *before,
 	if (!any)
 		return;
 	for (int half = 0; half < 2; half++) {
-		const struct index_half *h = half ? &w->index.old : &w->index.now;
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
 		for (uint64_t i = 0; i < h->count; i++) {
 			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
 			if (!cell || (cell->flags & (CELL_LIVE | CELL_OWNER)) != CELL_LIVE ||

@@ -2,7 +2,7 @@
  * window_pool.c: blocks for cells, and the index that finds them. Sizes and hashes come in, blocks go out;
  * the caller owns what it has taken. The pool asserts where memory that was promised is missing; the index
  * asserts that a key is where it was put. A slot of the index keeps 32 bits of the hash, which is all that
- * moving it needs: no cell is touched while it grows. Read pool_class first, then index_move_some.
+ * moving it needs: no cell is touched while it grows. Read pool_class first, then key_index_move_some.
  */
 #include "window_pool.h"
 
@@ -82,14 +82,14 @@ void pool_give(struct pool *p, uint32_t block, uint32_t class)
 
 /* ---- index ---- */
 
-static void half_init(struct window_index *x, struct index_half *half, uint64_t count)
+static void half_init(struct window_index *x, struct key_index_half *half, uint64_t count)
 {
 	half->slots = region_take(&x->region, count * sizeof *half->slots);
 	half->count = count;
 	assert(half->slots); /* the region was sized for count_max */
 }
 
-int index_init(struct window_index *x, uint64_t count_max)
+int key_index_init(struct window_index *x, uint64_t count_max)
 {
 	uint64_t slots = SLOTS_FIRST;
 
@@ -105,22 +105,22 @@ int index_init(struct window_index *x, uint64_t count_max)
 	return 0;
 }
 
-void index_deinit(struct window_index *x)
+void key_index_deinit(struct window_index *x)
 {
 	region_deinit(&x->region);
 }
 
-static void half_add(struct index_half *h, uint32_t hash, uint32_t block)
+static void half_add(struct key_index_half *h, uint32_t hash, uint32_t block)
 {
 	uint64_t mask = h->count - 1, at = hash & mask;
 
 	while (h->slots[at].block)
 		at = (at + 1) & mask;
-	h->slots[at] = (struct index_slot){ hash, block };
+	h->slots[at] = (struct key_index_slot){ hash, block };
 }
 
 /* Empties a slot and pulls back what probed over it. */
-static void half_empty(struct index_half *h, uint64_t hole)
+static void half_empty(struct key_index_half *h, uint64_t hole)
 {
 	uint64_t mask = h->count - 1;
 
@@ -131,15 +131,15 @@ static void half_empty(struct index_half *h, uint64_t hole)
 		h->slots[hole] = h->slots[at];
 		hole = at;
 	}
-	h->slots[hole] = (struct index_slot){ 0 };
+	h->slots[hole] = (struct key_index_slot){ 0 };
 }
 
 /* Moves what stands in the next slots of the old half. Pulling back fills a slot again from behind it, never
  * from what was moved already, so a slot is done when it stays empty. */
-static void index_move_some(struct window_index *x)
+static void key_index_move_some(struct window_index *x)
 {
 	for (unsigned i = 0; x->old.count && i < MOVES; i++) {
-		struct index_slot *slot = &x->old.slots[x->moved];
+		struct key_index_slot *slot = &x->old.slots[x->moved];
 		while (slot->block) {
 			half_add(&x->now, slot->hash, slot->block);
 			half_empty(&x->old, x->moved);
@@ -147,19 +147,19 @@ static void index_move_some(struct window_index *x)
 		if (++x->moved < x->old.count)
 			continue;
 		madvise(x->old.slots, x->old.count * sizeof *slot, MADV_DONTNEED);
-		x->old = (struct index_half){ 0 };
+		x->old = (struct key_index_half){ 0 };
 	}
 }
 
-void index_finish(struct window_index *x)
+void key_index_finish(struct window_index *x)
 {
 	while (x->old.count)
-		index_move_some(x);
+		key_index_move_some(x);
 }
 
-void index_add(struct window_index *x, uint32_t hash, uint32_t block)
+void key_index_add(struct window_index *x, uint32_t hash, uint32_t block)
 {
-	index_move_some(x);
+	key_index_move_some(x);
 	assert(x->count < x->count_max);
 	if (!x->old.count && (x->count + 1) * 2 > x->now.count) {
 		x->old = x->now;
@@ -170,7 +170,7 @@ void index_add(struct window_index *x, uint32_t hash, uint32_t block)
 	x->count++;
 }
 
-static struct index_slot *half_seek(const struct index_half *h, uint32_t hash, uint32_t block)
+static struct key_index_slot *half_seek(const struct key_index_half *h, uint32_t hash, uint32_t block)
 {
 	uint64_t mask = h->count - 1;
 
@@ -182,12 +182,12 @@ static struct index_slot *half_seek(const struct index_half *h, uint32_t hash, u
 	return NULL;
 }
 
-void index_remove(struct window_index *x, uint32_t hash, uint32_t block)
+void key_index_remove(struct window_index *x, uint32_t hash, uint32_t block)
 {
-	struct index_half *half = &x->now;
-	struct index_slot *slot;
+	struct key_index_half *half = &x->now;
+	struct key_index_slot *slot;
 
-	index_move_some(x);
+	key_index_move_some(x);
 	slot = half_seek(half, hash, block);
 	if (!slot) {
 		half = &x->old;
@@ -198,9 +198,9 @@ void index_remove(struct window_index *x, uint32_t hash, uint32_t block)
 	x->count--;
 }
 
-void index_move(struct window_index *x, uint32_t hash, uint32_t from, uint32_t to)
+void key_index_move(struct window_index *x, uint32_t hash, uint32_t from, uint32_t to)
 {
-	struct index_slot *slot = half_seek(&x->now, hash, from);
+	struct key_index_slot *slot = half_seek(&x->now, hash, from);
 
 	if (!slot)
 		slot = half_seek(&x->old, hash, from);

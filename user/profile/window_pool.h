@@ -35,33 +35,33 @@ static inline void *pool_at(const struct pool *p, uint32_t block)
 	return p->region.base + (uint64_t)block * POOL_UNIT;
 }
 
-struct index_slot {
+struct key_index_slot {
 	uint32_t hash, block; /* block 0: empty */
 };
 
-struct index_half {
-	struct index_slot *slots;
+struct key_index_half {
+	struct key_index_slot *slots;
 	uint64_t count; /* a power of two; 0 = no such half */
 };
 
 struct window_index {
-	struct index_half now, old;
+	struct key_index_half now, old;
 	uint64_t moved; /* slots of `old` that are empty from its start on */
 	uint64_t count, count_max;
 	struct region region;
 };
 
-__attribute__((warn_unused_result)) int index_init(struct window_index *x, uint64_t count_max);
-void index_deinit(struct window_index *x);
+__attribute__((warn_unused_result)) int key_index_init(struct window_index *x, uint64_t count_max);
+void key_index_deinit(struct window_index *x);
 /* Sets a key that is not there. */
-void index_add(struct window_index *x, uint32_t hash, uint32_t block);
-void index_remove(struct window_index *x, uint32_t hash, uint32_t block);
+void key_index_add(struct window_index *x, uint32_t hash, uint32_t block);
+void key_index_remove(struct window_index *x, uint32_t hash, uint32_t block);
 /* Brings the old half over at once. */
-void index_finish(struct window_index *x);
+void key_index_finish(struct window_index *x);
 /* The block of a key has moved. */
-void index_move(struct window_index *x, uint32_t hash, uint32_t from, uint32_t to);
+void key_index_move(struct window_index *x, uint32_t hash, uint32_t from, uint32_t to);
 
-static inline void index_prefetch(const struct window_index *x, uint32_t hash)
+static inline void key_index_prefetch(const struct window_index *x, uint32_t hash)
 {
 	__builtin_prefetch(&x->now.slots[hash & (x->now.count - 1)]);
 }

@@ -138,7 +138,7 @@ bool windows_cut_step(struct windows *w, uint32_t *items)
 static void everything_changed(struct windows *w)
 {
 	for (int half = 0; half < 2; half++) {
-		const struct index_half *h = half ? &w->index.old : &w->index.now;
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
 		for (uint64_t i = 0; i < h->count; i++)
 			if (h->slots[i].block)
 				cell_changed(w, cell_at(w, h->slots[i].block));
@@ -159,7 +159,7 @@ bool windows_cut_finish(struct windows *w, uint32_t *items)
 		ghost->dirty = 0;
 		if (full)
 			continue;
-		index_remove(&w->index, ghost->hash, block);
+		key_index_remove(&w->index, ghost->hash, block);
 		pool_give(&w->pool, block, ghost->class);
 	}
 	if (w->cut_ghosts)
@@ -338,7 +338,7 @@ static uint32_t cells_collect(struct windows *w, bool bounded)
 	uint32_t n = 0;
 
 	for (int half = 0; half < 2; half++) {
-		const struct index_half *h = half ? &w->index.old : &w->index.now;
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
 		for (uint64_t i = 0; i < h->count; i++) {
 			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
 			if (!cell || (cell->flags & CELL_OWNER))
@@ -466,7 +466,7 @@ struct hash128 windows_digest(const struct windows *w)
 
 	assert(order && room);
 	for (int half = 0; half < 2; half++) {
-		const struct index_half *h = half ? &w->index.old : &w->index.now;
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
 		for (uint64_t i = 0; i < h->count; i++) {
 			uint32_t block = h->slots[i].block;
 			if (block && (cell_at(w, block)->flags & CELL_LIVE) &&

@@ -711,7 +711,7 @@ static void cell_clear(struct windows *w, struct window_cell *cell, uint64_t gon
 void windows_slots_clear(struct windows *w, uint64_t gone)
 {
 	for (int half = 0; half < 2; half++) {
-		const struct index_half *h = half ? &w->index.old : &w->index.now;
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
 		for (uint64_t i = 0; i < h->count; i++) {
 			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
 			if (!cell || (cell->flags & (CELL_LIVE | CELL_OWNER)) != CELL_LIVE)
@@ -726,7 +726,7 @@ void windows_slots_clear(struct windows *w, uint64_t gone)
 /* A kind of key that no aggregate has any more. Its place may soon be another's. */
 void windows_key_drop(struct windows *w, uint32_t per)
 {
-	index_finish(&w->index);
+	key_index_finish(&w->index);
 	for (int owners = 0; owners < 2; owners++)
 		for (uint64_t i = 0; i < w->index.now.count;) {
 			uint32_t block = w->index.now.slots[i].block;

@@ -486,32 +486,32 @@ static void index_finds_what_a_list_finds(void **state)
 	uint32_t next = 1, live = 0;
 
 	(void)state;
-	assert_int_equal(index_init(&x, KEYS), 0);
+	assert_int_equal(key_index_init(&x, KEYS), 0);
 	for (uint32_t i = 0; i < KEYS; i++)
 		hash[i] = (uint32_t)below(i % 3 ? UINT32_MAX : 50); /* many collide */
 	for (uint32_t n = 0; n < 100000; n++) {
 		uint32_t i = (uint32_t)below(n < 30000 ? 1 + n / 5 : KEYS);
 		if (!block[i]) {
 			block[i] = next++;
-			index_add(&x, hash[i], block[i]);
+			key_index_add(&x, hash[i], block[i]);
 			live++;
 		} else if (below(2)) {
-			index_move(&x, hash[i], block[i], next);
+			key_index_move(&x, hash[i], block[i], next);
 			block[i] = next++;
 		} else {
-			index_remove(&x, hash[i], block[i]);
+			key_index_remove(&x, hash[i], block[i]);
 			block[i] = 0;
 			live--;
 		}
 		assert_int_equal(x.count, live);
 	}
-	index_finish(&x);
+	key_index_finish(&x);
 	for (uint32_t i = 0; i < KEYS; i++)
 		if (block[i])
-			index_remove(&x, hash[i], block[i]); /* asserts that it is there */
+			key_index_remove(&x, hash[i], block[i]); /* asserts that it is there */
 	for (uint64_t i = 0; i < x.now.count; i++)
 		assert_int_equal(x.now.slots[i].block, 0);
-	index_deinit(&x);
+	key_index_deinit(&x);
 }
 
 int main(int argc, char **argv)
