@@ -69,28 +69,28 @@ void windows_deinit(struct windows *w)
  */
 bool windows_has_room(const struct windows *w, uint32_t events)
 {
-	uint64_t keys = 0, small = 0, bytes, left;
+	const uint64_t cold = pool_class_bytes(pool_class(sizeof(struct window_cold)));
+	uint64_t keys = 0, cells = 0, small = 0, bytes, left;
 
 	for (uint32_t per = 0; per < KEYS_MAX; per++) {
 		const struct window_key *k = &w->keys[per];
 		if (!k->slots)
 			continue;
 		keys += events;
+		cells += events * (per < PER_COUNT ? 1u : 3u); /* with its owner, and its customer's cell */
 		uint64_t cell = sizeof(struct window_cell) + k->fold_bytes + 4u * k->entry_bytes;
-		uint64_t owner =
-			k->keys_max ? sizeof(struct window_cell) + 4 * sizeof(struct window_cold) : 0;
-		uint64_t most = 2 * cell + 2 * sizeof(struct window_cold) + owner +
-				sizeof(struct window_runs) + (k->run_count + 1u) * sizeof(struct window_run);
+		uint64_t runs = sizeof(struct window_runs) + k->run_count * sizeof(struct window_run);
+		uint64_t most = 2 * cell + cold + runs + (per < PER_COUNT ? 0 : 2 * (cold + cell));
 		small = most > small ? most : small;
 	}
 	bytes = keys * small;
 	left = keys;
 	for (uint32_t class = POOL_CLASSES; class -- > 0 && left;) {
-		uint64_t cells = w->classes[class] < left ? w->classes[class] : left;
-		bytes += cells * 3 * pool_class_bytes(class);
-		left -= cells;
+		uint64_t of_class = w->classes[class] < left ? w->classes[class] : left;
+		bytes += of_class * 3 * pool_class_bytes(class);
+		left -= of_class;
 	}
-	return w->index.count + 2 * keys <= w->index.count_max &&
+	return w->index.count + cells <= w->index.count_max &&
 	       w->pool.bytes_in_use + bytes <= w->pool.bytes_max &&
 	       bytes <= w->pool.region.bytes - w->pool.region.used;
 }
@@ -250,11 +250,15 @@ static void neighbours_replace(struct windows *w, const struct window_cell *cell
 	const struct window_cold *cold = cell_cold(w, cell);
 	uint32_t *oldest = &w->oldest, *newest = &w->newest;
 
+	if (cold->before)
+		cell_cold(w, cell_at(w, cold->before))->next = to;
+	if (cold->next)
+		cell_cold(w, cell_at(w, cold->next))->before = to;
 	if (cold->owner) {
 		struct window_cold *owner = cell_cold(w, cell_at(w, cold->owner));
 		oldest = &owner->oldest;
 		newest = &owner->newest;
-	} else if (!(cell->flags & CELL_PROVISIONAL)) {
+	} else if (!(cell->flags & CELL_PROVISIONAL) || cell->per != PER_CUSTOMER) {
 		return;
 	}
 	if (*oldest == from)
@@ -420,6 +424,35 @@ void cell_list_pull(struct windows *w, struct window_cell *cell)
 	list_pull(w, &w->oldest, &w->newest, cell);
 }
 
+/* What goes with a provisional customer: the newest first, so that keys come before their owner. */
+void cell_link_customer(struct windows *w, struct window_cell *cell, uint64_t customer)
+{
+	struct key128 key = { .low = customer };
+	struct window_cell *first = cell_find(w, PER_CUSTOMER, key, false);
+
+	if (cell->flags & CELL_PROVISIONAL)
+		return;
+	if (!first)
+		first = cell_make(w, PER_CUSTOMER, key, 0);
+	struct window_cold *of = cell_cold_make(w, first), *cold = cell_cold_make(w, cell);
+	cell->flags |= CELL_PROVISIONAL;
+	cold->touched = (int64_t)customer;
+	cold->before = cell_block(w, first);
+	cold->next = of->next;
+	if (of->next)
+		cell_cold(w, cell_at(w, of->next))->before = cell_block(w, cell);
+	of->next = cell_block(w, cell);
+}
+
+static void cell_unlink_customer(struct windows *w, struct window_cold *cold)
+{
+	if (cold->before)
+		cell_cold(w, cell_at(w, cold->before))->next = cold->next;
+	if (cold->next)
+		cell_cold(w, cell_at(w, cold->next))->before = cold->before;
+	cold->next = cold->before = 0;
+}
+
 void cell_remove(struct windows *w, struct window_cell *cell)
 {
 	assert(cell->flags & CELL_LIVE);
@@ -427,10 +460,12 @@ void cell_remove(struct windows *w, struct window_cell *cell)
 	w->entries -= cell->count;
 	w->cells -= !(cell->flags & CELL_OWNER);
 	cell_runs_drop(w, cell);
-	if (cell->flags & CELL_PROVISIONAL)
+	if ((cell->flags & CELL_PROVISIONAL) && cell->per == PER_CUSTOMER)
 		cell_list_pull(w, cell);
 	if (cell->cold) {
 		struct window_cold *cold = cell_cold(w, cell);
+		assert(cell->per != PER_CUSTOMER || !cold->next);
+		cell_unlink_customer(w, cold);
 		if (cold->owner) {
 			struct window_cold *owner = cell_cold(w, cell_at(w, cold->owner));
 			list_pull(w, &owner->oldest, &owner->newest, cell);
@@ -491,6 +526,8 @@ struct window_cell *cell_make_for(struct windows *w, struct window_place *place,
 	if (!owner) {
 		owner = cell_make(w, place->per, place->owner, CELL_OWNER);
 		cell_cold_make(w, owner);
+		if (place->customer)
+			cell_link_customer(w, owner, place->customer);
 	}
 	cell_changed(w, owner);
 	struct window_cold *of = cell_cold(w, owner);
@@ -524,6 +561,18 @@ void cell_used(struct windows *w, struct window_cell *cell, uint64_t order)
 
 /* ---- provisional customers ---- */
 
+/* The customer is known: nothing is forgotten with them any more. */
+static void customer_settle(struct windows *w, struct window_cell *first)
+{
+	for (uint32_t next = cell_cold(w, first)->next; next; next = cell_cold(w, first)->next) {
+		struct window_cell *cell = cell_at(w, next);
+		cell_changed(w, cell);
+		cell->flags &= (uint8_t)~CELL_PROVISIONAL;
+		cell_cold(w, cell)->touched = 0;
+		cell_unlink_customer(w, cell_cold(w, cell));
+	}
+}
+
 void windows_touch(struct windows *w, struct window_cell *cell, bool provisional)
 {
 	bool was = cell->flags & CELL_PROVISIONAL;
@@ -531,11 +580,13 @@ void windows_touch(struct windows *w, struct window_cell *cell, bool provisional
 	if (!was && !provisional)
 		return;
 	cell_changed(w, cell);
-	if (was)
+	if (was) {
 		cell_list_pull(w, cell);
-	cell->flags &= (uint8_t)~CELL_PROVISIONAL;
-	if (was)
 		cell_cold(w, cell)->touched = 0;
+	}
+	cell->flags &= (uint8_t)~CELL_PROVISIONAL;
+	if (was && !provisional)
+		customer_settle(w, cell);
 	if (provisional) {
 		cell->flags |= CELL_PROVISIONAL;
 		cell_cold_make(w, cell)->touched = w->now;
@@ -549,7 +600,13 @@ void windows_forget(struct windows *w, int64_t idle_ns)
 		struct window_cell *cell = cell_at(w, w->oldest);
 		if (w->now - cell_cold(w, cell)->touched <= idle_ns)
 			return;
-		w->provisional_forgotten += cell_holds(w, cell);
+		bool held = cell_holds(w, cell);
+		for (uint32_t next; (next = cell_cold(w, cell)->next);) {
+			struct window_cell *with = cell_at(w, next);
+			held |= !(with->flags & CELL_OWNER) && cell_holds(w, with);
+			cell_remove(w, with);
+		}
+		w->provisional_forgotten += held;
 		cell_remove(w, cell);
 	}
 }

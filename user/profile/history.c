@@ -168,6 +168,7 @@ static void pass_key(struct pass *p, uint32_t per)
 
 	place->per = (uint8_t)per;
 	place->owner = (struct key128){ 0 };
+	place->customer = p->event->provisional && (p->h->customer_keys >> per & 1) ? p->event->customer : 0;
 	if (per < PER_COUNT) {
 		has = event_key(p->event, per, &place->key);
 	} else {
@@ -180,22 +181,33 @@ static void pass_key(struct pass *p, uint32_t per)
 	p->has_key |= (uint32_t)has << per;
 }
 
-/*
- * Where a key's windows are, as of the event's now; looked up once an event. An event that is not remembered
- * moves no clock, so a provisional customer whose time is over may still be there.
- */
+/* An event that is not remembered moves no clock: a provisional customer whose time is over may still be
+ * there, with all that is to be forgotten with them. */
+static bool forgotten(const struct pass *p, const struct window_cell *cell)
+{
+	const struct windows *w = &p->h->windows;
+	const struct key128 key = { .low = p->event->customer };
+
+	if (!cell || !(cell->flags & CELL_PROVISIONAL))
+		return false;
+	if (cell->per != PER_CUSTOMER)
+		cell = cell_find(w, PER_CUSTOMER, key, false);
+	return cell && p->event->now - cell_cold(w, cell)->touched > provisional_ns;
+}
+
+/* Where a key's windows are, as of the event's now; looked up once an event. */
 static struct window_place *pass_place(struct pass *p, uint32_t per)
 {
 	struct window_place *place = &p->places[per];
-	const struct windows *w = &p->h->windows;
 
 	if (p->looked >> per & 1)
 		return place;
 	p->looked |= 1u << per;
-	windows_look(w, place);
-	if (place->cell && (place->cell->flags & CELL_PROVISIONAL) &&
-	    p->event->now - cell_cold(w, place->cell)->touched > provisional_ns)
+	windows_look(&p->h->windows, place);
+	if (p->event->unremembered && forgotten(p, place->cell)) {
 		place->cell = NULL;
+		place->gone = INT64_MIN;
+	}
 	return place;
 }
 

@@ -50,6 +50,7 @@ static void keys_take(struct history *h, const struct catalogue *c)
 
 	for (uint8_t i = 0; i < KEYS_MAX; i++)
 		h->key_of[i] = h->key_at[i] = i;
+	h->customer_keys = 0;
 	assert(c->key_count <= KEYS_MAX);
 	for (uint32_t i = PER_COUNT; i < c->key_count; i++) {
 		int at = key_find(w, &c->keys[i]);
@@ -63,6 +64,8 @@ static void keys_take(struct history *h, const struct catalogue *c)
 		w->keys[at].keys_max = c->keys[i].keys_max;
 		h->key_of[i] = (uint8_t)at;
 		h->key_at[at] = (uint8_t)i;
+		for (uint32_t n = 0; n < c->keys[i].part_count; n++)
+			h->customer_keys |= c->keys[i].parts[n].kind == KEY_PART_CUSTOMER ? 1u << at : 0;
 	}
 }
 

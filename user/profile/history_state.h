@@ -32,6 +32,7 @@ struct history {
 	uint8_t slot_of[AGGREGATES_MAX];
 	uint8_t key_at[KEYS_MAX];	   /* kind of key -> index in the catalogue */
 	uint8_t key_of[KEYS_MAX];	   /* and back */
+	uint32_t customer_keys;		   /* bits of the further kinds that have the customer as a part */
 	uint8_t pattern_per[PATTERNS_MAX]; /* kind of key */
 	struct window_steps steps[PATTERNS_MAX];
 	struct plan plans[EVENT_TYPES_MAX];

@@ -251,11 +251,12 @@ static bool head_valid(const struct windows *w, const struct cell_key *key, cons
 		return false;
 	if (key->owner)
 		return k->keys_max && !head->entries && !head->entry_bytes && !head->fold_bytes &&
-		       !head->provisional && !head->bounded && !head->broken && !head->touched && !head->used;
+		       !head->bounded && !head->broken && !head->used &&
+		       (head->provisional || !head->touched);
 	if (head->entry_bytes != k->entry_bytes || (head->fold_bytes && head->fold_bytes != k->fold_bytes))
 		return false;
-	if ((head->provisional && key->per != PER_CUSTOMER) || (!head->provisional && head->touched) ||
-	    (head->broken & ~(w->lasting & k->slots)))
+	if ((head->provisional && (key->per == PER_ACCOUNT || key->per == PER_CARD)) ||
+	    (!head->provisional && head->touched) || (head->broken & ~(w->lasting & k->slots)))
 		return false;
 	if (head->bounded != (k->keys_max != 0))
 		return false;
@@ -265,7 +266,6 @@ static bool head_valid(const struct windows *w, const struct cell_key *key, cons
 
 static void head_load(struct windows *w, struct window_cell *cell, const struct cell_record *head)
 {
-	cell->flags |= (uint8_t)(head->provisional ? CELL_PROVISIONAL : 0);
 	if (!(cell->flags & CELL_OWNER) && !head->provisional && !head->bounded && head->lost == INT64_MIN &&
 	    head->lost_time == INT64_MIN && !head->broken)
 		return;
@@ -277,6 +277,7 @@ static void head_load(struct windows *w, struct window_cell *cell, const struct 
 	cold->gone = head->gone;
 	cold->used = head->used;
 	cold->owner_key = head->owner;
+	cell->flags |= (uint8_t)(head->provisional ? CELL_PROVISIONAL : 0);
 }
 
 bool windows_load(struct windows *w, const void *key_bytes, uint32_t key_len, const void *value,
@@ -343,7 +344,8 @@ static uint32_t cells_collect(struct windows *w, bool bounded)
 			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
 			if (!cell || (cell->flags & CELL_OWNER))
 				continue;
-			if (bounded ? w->keys[cell->per].keys_max != 0 : cell->flags & CELL_PROVISIONAL)
+			if (bounded ? w->keys[cell->per].keys_max != 0
+				    : (cell->flags & CELL_PROVISIONAL) && cell->per == PER_CUSTOMER)
 				w->dirty[0][n++] = h->slots[i].block;
 		}
 	}
@@ -362,6 +364,28 @@ static bool bounded_link(struct windows *w, struct window_cell *cell)
 	return true;
 }
 
+/* Further keys of provisional customers, owners first, so that they end up behind their keys. */
+static bool customers_link(struct windows *w, bool owners)
+{
+	for (int half = 0; half < 2; half++) {
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
+		for (uint64_t i = 0; i < h->count; i++) {
+			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
+			if (!cell || !(cell->flags & CELL_PROVISIONAL) || cell->per == PER_CUSTOMER ||
+			    ((cell->flags & CELL_OWNER) != 0) != owners)
+				continue;
+			uint64_t customer = (uint64_t)cell_cold(w, cell)->touched;
+			struct window_cell *first =
+				cell_find(w, PER_CUSTOMER, (struct key128){ .low = customer }, false);
+			if (!first || !(first->flags & CELL_PROVISIONAL))
+				return false;
+			cell->flags &= (uint8_t)~CELL_PROVISIONAL;
+			cell_link_customer(w, cell, customer);
+		}
+	}
+	return true;
+}
+
 /* The lists: provisional cells by their latest event, keys of an owner by use. */
 bool windows_loaded(struct windows *w)
 {
@@ -374,6 +398,8 @@ bool windows_loaded(struct windows *w)
 			return false;
 		cell_list_push(w, cell);
 	}
+	if (!customers_link(w, true) || !customers_link(w, false))
+		return false;
 	n = cells_collect(w, true);
 	qsort_r(w->dirty[0], n, sizeof *w->dirty[0], by_used, w);
 	for (uint32_t i = 0; i < n; i++)
@@ -419,6 +445,10 @@ static bool cell_seen(const struct windows *w, const struct window_cell *cell)
 		return gone_seen(w, cell) != INT64_MIN;
 	if (cell_holds(w, cell))
 		return true;
+	for (uint32_t at = cold && cell->per == PER_CUSTOMER ? cold->next : 0; at;
+	     at = cell_cold(w, cell_at(w, at))->next)
+		if (cell_seen(w, cell_at(w, at)))
+			return true;
 	for (uint32_t at = cold && cold->owner ? cold->older : 0; at;
 	     at = cell_cold(w, cell_at(w, at))->older)
 		if (cell_holds(w, cell_at(w, at)))

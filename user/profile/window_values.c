@@ -1,8 +1,8 @@
 /*
  * window_values.c: what a value is made of: an entry's field, a running value with an entry more or less, the
  * fold of what settled, and what is read from them. Sums are exact integers (128 bits, squares 192); mean and
- * deviation are made when read. A deviation is the square root of the variance rounded once, to nearest even:
- * dividend and divisor are exact (256 and 80 bits), so every machine gives the same double.
+ * deviation are made when read. A deviation is made of two exact integers (320 and 80 bits), each rounded to
+ * a double once, to nearest even; one division and one root: every machine gives the same double.
  *
  * Entries, cells and slots are borrowed for the call. What does not fit (a sum beyond int64, a base beyond
  * it) is an error of the value, never a wrong number. Strings that are given out live in windows.texts.
@@ -15,7 +15,8 @@
 
 enum { COUNT_BITS = 40, SMALL_SET = 32, SET_SLOTS = 131072 };
 static const uint64_t count_mask = (UINT64_C(1) << COUNT_BITS) - 1;
-static const uint64_t errors_max = (UINT64_C(1) << 24) - 1;
+static const uint64_t errors_max = (UINT64_C(1) << 23) - 1;
+static const uint64_t fold_is_used = UINT64_C(1) << 63; /* by an entry, be it without a value */
 
 /* ---- fields ---- */
 
@@ -199,13 +200,8 @@ static uint32_t wide_bits(const struct wide *a)
 	return 0;
 }
 
-static bool wide_bit(const struct wide *a, uint32_t i)
-{
-	return a->word[i / 64] >> i % 64 & 1;
-}
-
 /* 2 to the power of n; far inside the range of a double. */
-static double power_of_two(int n)
+static double power_of_two(uint32_t n)
 {
 	uint64_t bits = (uint64_t)(n + 1023) << 52;
 	double d;
@@ -214,40 +210,18 @@ static double power_of_two(int n)
 	return d;
 }
 
-/*
- * a / b, rounded once to nearest even: a quotient of at least 62 bits, its last bit set when something is
- * left, is rounded by the conversion to double; scaling by a power of two is exact.
- */
-static double wide_quotient(const struct wide *a, unsigned __int128 b)
+/* Rounded once, to nearest even: the first 64 bits, the last of them set when more are behind. */
+static double wide_double(const struct wide *a)
 {
-	uint32_t bits = wide_bits(a);
-	unsigned __int128 rest = 0, quotient = 0;
-	int scale = 0;
+	uint32_t bits = wide_bits(a), shift = bits > 64 ? bits - 64 : 0, word = shift / 64;
+	uint64_t top = a->word[word] >> shift % 64;
+	bool more = shift % 64 && a->word[word] << (64 - shift % 64);
 
-	if (!bits)
-		return 0;
-	assert(b && b >> 126 == 0);
-	for (uint32_t i = bits; i-- > 0;) {
-		rest = rest << 1 | wide_bit(a, i);
-		/* past 64 bits of quotient only what is left matters */
-		bool one = rest >= b;
-		rest -= one ? b : 0;
-		if (quotient >> 63) {
-			scale++;
-			quotient |= one;
-		} else {
-			quotient = quotient << 1 | one;
-		}
-	}
-	while (!(quotient >> 63)) {
-		rest <<= 1;
-		bool one = rest >= b;
-		rest -= one ? b : 0;
-		quotient = quotient << 1 | one;
-		scale--;
-	}
-	quotient = quotient << 1 | (rest != 0);
-	return (double)quotient * power_of_two(scale - 1);
+	if (shift % 64)
+		top |= a->word[word + 1] << (64 - shift % 64);
+	for (uint32_t i = 0; i < word; i++)
+		more |= a->word[i] != 0;
+	return (double)(top | more) * power_of_two(shift);
 }
 
 /* n sum(x^2) and sum(x)^2 */
@@ -281,7 +255,7 @@ static double deviation_of(uint64_t n, __int128 sum, const uint64_t squares[3])
 
 	moments(n, sum, squares, &a, &b);
 	wide_subtract(&a, &b);
-	return sqrt(wide_quotient(&a, (unsigned __int128)n * (n - 1)));
+	return sqrt(wide_double(&a) / (double)((unsigned __int128)n * (n - 1)));
 }
 
 static bool squares_valid(const struct window_fold *f)
@@ -299,7 +273,7 @@ static const char *fold_of(const struct window_slot *s, const struct window_cell
 	return cell_folds(cell) + s->fold_at;
 }
 
-/* The first word of all but `last`: count, and errors from bit 40 on. */
+/* The first word of all but `last`: count, errors from bit 40 on, fold_is_used. */
 void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f)
 {
 	uint64_t words[6] = { 0 };
@@ -307,7 +281,8 @@ void fold_read(const struct window_slot *s, const struct window_cell *cell, stru
 	*f = (struct window_fold){ 0 };
 	memcpy(words, fold_of(s, cell), s->fold_bytes);
 	f->count = words[0] & count_mask;
-	f->errors = words[0] >> COUNT_BITS;
+	f->errors = words[0] >> COUNT_BITS & errors_max;
+	f->used = words[0] >> 63;
 	if (s->function == AGG_MIN || s->function == AGG_MAX)
 		f->sum = (int64_t)words[1];
 	else
@@ -318,7 +293,8 @@ void fold_read(const struct window_slot *s, const struct window_cell *cell, stru
 void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f)
 {
 	uint64_t errors = f->errors < errors_max ? f->errors : errors_max;
-	uint64_t words[6] = { f->count | errors << COUNT_BITS, (uint64_t)f->sum, (uint64_t)(f->sum >> 64) };
+	uint64_t words[6] = { fold_is_used | f->count | errors << COUNT_BITS, (uint64_t)f->sum,
+			      (uint64_t)(f->sum >> 64) };
 
 	assert(f->count <= count_mask);
 	memcpy(words + 3, f->squares, sizeof f->squares);
@@ -352,6 +328,15 @@ static bool last_valid(const struct windows *w, const struct window_slot *s, con
 	return true;
 }
 
+static bool all_zero(const char *bytes, uint32_t count)
+{
+	uint32_t i = 0;
+
+	while (i < count && !bytes[i])
+		i++;
+	return i == count;
+}
+
 /* Of a record: could it have come from entries? */
 bool fold_valid(const struct windows *w, const struct window_slot *s, const struct window_cell *cell,
 		uint64_t order_max)
@@ -361,6 +346,8 @@ bool fold_valid(const struct windows *w, const struct window_slot *s, const stru
 	if (s->function == AGG_LAST)
 		return last_valid(w, s, fold_of(s, cell), order_max);
 	fold_read(s, cell, &f);
+	if (!f.used)
+		return all_zero(fold_of(s, cell), s->fold_bytes);
 	if (f.count > order_max || f.errors > order_max)
 		return false;
 	if (s->function == AGG_COUNT_OF)
@@ -409,12 +396,10 @@ void fold_add(const struct windows *w, const struct window_slot *s, struct windo
 		return;
 	}
 	enum value_status status = s->function == AGG_COUNT_OF ? VALUE_OK : entry_int(s, e, &v);
-	if (status == VALUE_NO_DATA)
-		return;
 	fold_read(s, cell, &f);
 	if (status == VALUE_ERROR) {
 		f.errors++;
-	} else {
+	} else if (status == VALUE_OK) {
 		if (s->function != AGG_MIN && s->function != AGG_MAX)
 			f.sum += v;
 		else if (f.count == 0 || better(s, v, f.sum))

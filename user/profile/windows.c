@@ -35,7 +35,9 @@ bool entry_settled(const struct windows *w, const struct window_entry *e)
 {
 	if (e->time > windows_horizon(w) || entry_reach(w, e->feeds, e->time) > windows_horizon(w))
 		return e->feeds == 0;
-	return !(e->feeds & w->lasting) || !(e->mark & ENTRY_REF) || entry_order(e) < w->settled;
+	if (!(e->feeds & w->lasting))
+		return true;
+	return e->time < windows_horizon(w) && (!(e->mark & ENTRY_REF) || entry_order(e) < w->settled);
 }
 
 static const struct window_key *key_of(const struct windows *w, const struct window_cell *cell)
@@ -578,6 +580,8 @@ void windows_enter(struct windows *w, struct window_place *place, const struct w
 	}
 	cell->flags &= (uint8_t)~CELL_KEPT;
 	place->cell = cell;
+	if (place->customer)
+		cell_link_customer(w, cell, place->customer);
 	if (key_of(w, cell)->keys_max)
 		place->gone = cell_cold(w, cell)->gone;
 	if (e.time <= windows_horizon(w) || cell->count == WINDOW_LOG_EVENTS_MAX)
@@ -634,17 +638,10 @@ static bool cell_lasts(const struct windows *w, const struct window_cell *cell)
 	return cold && cold->broken != 0;
 }
 
-/* A settled entry that a window for ever counts is as good as one in its fold. */
+/* A settled entry that a window for ever has is as good as one in its fold. */
 static bool entry_lasts(const struct windows *w, const struct window_entry *e)
 {
-	for (uint64_t left = e->mark & ENTRY_OUT ? 0 : e->feeds & w->lasting; left; left &= left - 1) {
-		const struct window_slot *s = &w->slots[bit_first(left)];
-		int64_t v;
-		if (s->function == AGG_COUNT_OF || s->function == AGG_LAST ||
-		    entry_int(s, e, &v) != VALUE_NO_DATA)
-			return true;
-	}
-	return false;
+	return (e->feeds & w->lasting) && !(e->mark & ENTRY_OUT);
 }
 
 bool cell_holds(const struct windows *w, const struct window_cell *cell)
@@ -679,7 +676,8 @@ void cell_trim(struct windows *w, struct window_cell *cell)
 		cell->flags |= CELL_KEPT;
 		return;
 	}
-	if (cell_holds(w, cell) || (cold && cold->owner && cold->older))
+	bool first = cold && cell->per == PER_CUSTOMER && cold->next; /* of what is forgotten with them */
+	if (cell_holds(w, cell) || (cold && cold->owner && cold->older) || first)
 		return;
 	cell_remove(w, cell);
 }

@@ -137,8 +137,7 @@ _Static_assert(sizeof(struct window_run) == 64, "a cache line");
 
 /* What settled entries gave to a window for ever; of count, sum, mean, deviation, min, max. */
 struct window_fold {
-	uint64_t count; /* of errors: behind it */
-	uint64_t errors;
+	uint64_t count, errors, used;
 	__int128 sum; /* min, max: the value */
 	uint64_t squares[3];
 };
@@ -179,13 +178,15 @@ struct window_cold {
 	uint64_t settles_order;	 /* ... or windows.settled beyond this, looking for settled entries is in vain
 				  */
 	uint64_t broken;	 /* bits of slots for ever that lack a change of a lost entry */
-	int64_t touched;	 /* provisional: now of its latest event */
+	int64_t touched;	 /* provisional: now of its latest event; of a further key: its customer */
 	int64_t gone;  /* a bounded key: no entry up to here is sure to be known; of an owner: what a new key
 			  of  it gets. INT64_MIN: all are */
 	uint64_t used; /* a bounded key: order of its latest event */
 	uint32_t older, newer; /* neighbours by `touched`, or by `used` among the keys of one owner; blocks */
 	uint32_t owner;	       /* a bounded key: block of its owner; its key while a checkpoint is loaded: */
 	struct key128 owner_key;
+	uint32_t next,
+		before; /* what is forgotten with a provisional customer: the customer's cell is first */
 	uint32_t oldest, newest, keys; /* of an owner */
 };
 
@@ -242,6 +243,7 @@ struct window_place {
 	struct key128 key, owner; /* owner: of a bounded key */
 	struct window_cell *cell; /* NULL: none */
 	int64_t gone;		  /* a bounded key: what may be missing up to here, or INT64_MIN */
+	uint64_t customer;	  /* provisional, and part of the key: it is forgotten with them; else 0 */
 	uint8_t per;
 };
 void windows_look(const struct windows *w, struct window_place *place);
@@ -384,6 +386,7 @@ void cell_runs_take(struct windows *w, struct window_cell *cell);
 struct window_cell *cell_make_for(struct windows *w, struct window_place *place, uint64_t order);
 void cell_used(struct windows *w, struct window_cell *cell, uint64_t order);
 void cell_link(struct windows *w, struct window_cell *cell);
+void cell_link_customer(struct windows *w, struct window_cell *cell, uint64_t customer);
 void cell_list_push(struct windows *w, struct window_cell *cell);
 void cell_list_pull(struct windows *w, struct window_cell *cell);
 
