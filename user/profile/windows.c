@@ -120,31 +120,82 @@ static void extreme_scan(const struct windows *w, const struct window_cell *cell
 	r->sum = found.sum;
 }
 
-/* A short log, or a value that is not kept running. */
-static void read_scan(struct windows *w, const struct window_cell *cell, uint32_t slot, int64_t t,
-		      int64_t edge, struct value *out)
-{
-	const struct window_key *k = key_of(w, cell);
-	const struct window_slot *s = &w->slots[slot];
-	uint32_t end = cell->count, from = 0;
+/* A log as of a time: the first `end` entries are not newer. */
+struct view {
+	struct window_cell *cell;
+	const struct window_key *key;
+	const char *entries;
+	uint32_t end;
+};
 
-	if (end > RUNS_FROM) {
-		end = log_up_to(w, cell, t, UINT64_MAX);
-		from = s->lasting ? 0 : log_up_to(w, cell, edge, UINT64_MAX);
-	} else {
-		while (end && cell_entry(k, cell, end - 1)->time > t)
-			end--;
-		while (from < end && cell_entry(k, cell, from)->time <= edge)
-			from++;
+static const struct window_entry *view_entry(const struct view *v, uint32_t i)
+{
+	return (const struct window_entry *)(v->entries + (uint64_t)i * v->key->entry_bytes);
+}
+
+static struct view view_of(const struct windows *w, struct window_cell *cell, int64_t t)
+{
+	struct view v = { .cell = cell };
+
+	if (!cell)
+		return v;
+	v.key = key_of(w, cell);
+	v.entries = (const char *)cell_entry(v.key, cell, 0);
+	v.end = cell->count;
+	if (v.end > RUNS_FROM)
+		v.end = log_up_to(w, cell, t, UINT64_MAX);
+	while (v.end && view_entry(&v, v.end - 1)->time > t)
+		v.end--;
+	return v;
+}
+
+static struct value count_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+{
+	uint64_t n = s->lasting ? fold_count(s, v->cell) : 0;
+
+	for (uint32_t i = v->end; i-- > 0;) {
+		const struct window_entry *e = view_entry(v, i);
+		if (e->time <= edge)
+			break;
+		n += entry_counts(e, slot);
 	}
-	if (s->function == AGG_LAST) {
-		read_last(w, cell, slot, log_last(w, cell, slot, from, end), out);
+	return (struct value){ .type = s->type, .i = (int64_t)n };
+}
+
+static uint32_t last_scan(uint32_t slot, const struct view *v, int64_t edge)
+{
+	for (uint32_t i = v->end; i > 0; i--) {
+		const struct window_entry *e = view_entry(v, i - 1);
+		if (e->time <= edge)
+			break;
+		if (entry_counts(e, slot))
+			return i;
+	}
+	return 0;
+}
+
+/* A short log, or a value that is not kept running. */
+static void read_scan(struct windows *w, const struct view *v, uint32_t slot, int64_t edge, struct value *out)
+{
+	const struct window_slot *s = &w->slots[slot];
+
+	if (s->function == AGG_COUNT_OF) {
+		*out = count_scan(s, slot, v, edge);
+	} else if (s->function == AGG_LAST) {
+		read_last(w, v->cell, slot, last_scan(slot, v, edge), out);
 	} else if (s->function == AGG_DISTINCT) {
-		*out = value_of_distinct(w, s, slot, cell, from, end);
+		*out = value_of_distinct(w, s, slot, v->cell, log_up_to(w, v->cell, edge, UINT64_MAX),
+					 v->end);
 	} else {
 		struct window_run r = { 0 };
-		run_add_span(w, cell, slot, &r, from, end, true);
-		*out = value_of_run(s, cell, &r);
+		for (uint32_t i = v->end; i-- > 0;) {
+			const struct window_entry *e = view_entry(v, i);
+			if (e->time <= edge)
+				break;
+			if (entry_counts(e, slot))
+				run_add(s, &r, e, i);
+		}
+		*out = value_of_run(s, v->cell, &r);
 	}
 }
 
@@ -215,42 +266,60 @@ static bool cell_lost(const struct windows *w, const struct window_cell *cell, u
 	return cold && (cold->lost > windows_horizon(w) || (cold->broken >> slot & 1));
 }
 
-void windows_read(struct windows *w, const struct window_place *place, uint32_t slot, int64_t t, int64_t edge,
-		  struct value *out, uint32_t *full)
+/* Too young, perhaps evicted, or too many entries: no data. */
+static bool read_known(struct windows *w, const struct window_place *place, uint32_t slot, int64_t edge,
+		       uint32_t *full)
 {
 	const struct window_slot *s = &w->slots[slot];
-	struct window_cell *cell = place->cell;
 
-	assert(s->used && t >= windows_horizon(w));
-	if (!s->lasting && edge + (s->calendar != 0) < s->activated) {
-		value_none(w, s, VALUE_NO_DATA, out);
-		return;
-	}
-	if (place->gone > edge) {
-		value_none(w, s, VALUE_NO_DATA, out);
-		return;
-	}
-	if (!cell) {
-		value_of_nothing(w, s, out);
-		return;
-	}
-	if (cell->cold && cell_lost(w, cell, slot)) {
-		++*full;
-		value_none(w, s, VALUE_NO_DATA, out);
-		return;
-	}
-	struct window_run *r = slot_run(w, cell, s);
-	if (!r) {
-		read_scan(w, cell, slot, t, edge, out);
-		return;
-	}
-	struct window_runs *runs = cell_runs(w, cell);
-	if (t < runs->at || !edge_advances(w, cell, r, edge)) {
-		read_late(w, cell, slot, r, t, edge, out);
+	if (!s->lasting && edge + (s->calendar != 0) < s->activated)
+		return false;
+	if (place->gone > edge)
+		return false;
+	bool lost = place->cell && place->cell->cold && cell_lost(w, place->cell, slot);
+	*full += lost;
+	return !lost;
+}
+
+static void read_running(struct windows *w, const struct view *v, uint32_t slot, struct window_run *r,
+			 int64_t t, int64_t edge, struct value *out)
+{
+	struct window_runs *runs = cell_runs(w, v->cell);
+
+	if (t < runs->at || !edge_advances(w, v->cell, r, edge)) {
+		read_late(w, v->cell, slot, r, t, edge, out);
 		return;
 	}
 	runs->at = t;
-	read_newest(w, cell, slot, r, edge, out);
+	read_newest(w, v->cell, slot, r, edge, out);
+}
+
+void windows_read(struct windows *w, const struct window_place *place, const struct window_read *reads,
+		  uint32_t count, const struct window_ask *ask)
+{
+	struct view v = view_of(w, place->cell, ask->t);
+	bool careful = place->gone != INT64_MIN || ask->t < w->full_from || (v.cell && v.cell->cold);
+
+	assert(ask->t >= windows_horizon(w));
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = reads[i].slot;
+		const struct window_slot *s = &w->slots[slot];
+		struct value *out = ask->values + reads[i].value;
+		int64_t edge = s->lasting    ? INT64_MIN
+			       : s->calendar ? ask->edges[s->calendar]
+					     : ask->t - s->within;
+		if (careful && !read_known(w, place, slot, edge, ask->full)) {
+			value_none(w, s, VALUE_NO_DATA, out);
+			continue;
+		}
+		struct window_run *r = v.cell ? slot_run(w, v.cell, s) : NULL;
+		if (!v.cell)
+			value_of_nothing(w, s, out);
+		else if (r)
+			read_running(w, &v, slot, r, ask->t, edge, out);
+		else
+			read_scan(w, &v, slot, edge, out);
+	}
 }
 
 /* ---- patterns ---- */
@@ -548,35 +617,36 @@ static void runs_enter(struct windows *w, struct window_cell *cell, uint32_t at)
 	}
 }
 
-/* An entry of `bytes`, as its log will have it. */
+/* An entry as its log will have it. */
 struct entry_room {
 	struct window_entry entry;
 	char columns[UINT16_MAX];
 };
 
-static void enter_late(struct windows *w, struct window_cell **at, struct window_event *event)
+/* Late, or one too many: what of it is still wanted, once there is room. */
+static uint64_t enter_late(struct windows *w, struct window_cell *cell, const struct window_event *event)
 {
-	struct window_cell *cell = *at;
 	struct entry_room room;
 
 	entry_encode(key_of(w, cell), event, &room.entry);
 	if (event->time <= windows_horizon(w))
-		event->feeds = room.entry.feeds = feeds_late(w, cell, &room.entry);
-	if (event->feeds && cell->count == WINDOW_LOG_EVENTS_MAX && !cell_make_room(w, cell, &room.entry))
-		event->feeds = 0;
+		room.entry.feeds = feeds_late(w, cell, &room.entry);
+	if (room.entry.feeds && cell->count == WINDOW_LOG_EVENTS_MAX && !cell_make_room(w, cell, &room.entry))
+		return 0;
+	return room.entry.feeds;
 }
 
-void windows_enter(struct windows *w, struct window_place *place, const struct window_event *event)
+/* The cell that an event enters: made, or used again. */
+static struct window_cell *enter_cell(struct windows *w, struct window_place *place, uint64_t order)
 {
-	struct window_event e = *event;
 	struct window_cell *cell = place->cell;
 
 	if (!cell) {
-		cell = cell_make_for(w, place, event->order);
+		cell = cell_make_for(w, place, order);
 	} else {
 		cell_changed(w, cell);
 		if (cell->cold)
-			cell_used(w, cell, event->order);
+			cell_used(w, cell, order);
 	}
 	cell->flags &= (uint8_t)~CELL_KEPT;
 	place->cell = cell;
@@ -584,15 +654,26 @@ void windows_enter(struct windows *w, struct window_place *place, const struct w
 		cell_link_customer(w, cell, place->customer);
 	if (key_of(w, cell)->keys_max)
 		place->gone = cell_cold(w, cell)->gone;
-	if (e.time <= windows_horizon(w) || cell->count == WINDOW_LOG_EVENTS_MAX)
-		enter_late(w, &cell, &e);
-	if (e.feeds == 0)
+	return cell;
+}
+
+void windows_enter(struct windows *w, struct window_place *place, const struct window_event *event)
+{
+	struct window_cell *cell = enter_cell(w, place, event->order);
+	const struct window_key *k = key_of(w, cell);
+	uint64_t feeds = event->feeds;
+
+	if (event->time <= windows_horizon(w) || cell->count == WINDOW_LOG_EVENTS_MAX)
+		feeds = enter_late(w, cell, event);
+	if (feeds == 0)
 		return;
 	place->cell = cell = log_make_place(w, cell);
-	uint32_t at = log_open(w, cell, e.time);
-	entry_encode(key_of(w, cell), &e, cell_entry(key_of(w, cell), cell, at));
+	uint32_t at = log_open(w, cell, event->time);
+	struct window_entry *e = cell_entry(k, cell, at);
+	entry_encode(k, event, e);
+	e->feeds = feeds;
 	runs_enter(w, cell, at);
-	int64_t reach = entry_reach(w, e.feeds, e.time);
+	int64_t reach = time_add(event->time, k->span);
 	cell->reach = reach > cell->reach ? reach : cell->reach;
 }
 

@@ -208,8 +208,8 @@ struct windows {
 	struct window_value values[AGGREGATE_VALUES_MAX];
 	uint32_t value_count;
 	struct window_key keys[KEYS_MAX];
-	uint64_t lasting; /* bits of slots for ever */
-	int64_t activated_max;
+	uint64_t lasting;		  /* bits of slots for ever */
+	int64_t activated_max, full_from; /* of slots: the latest; as of then all windows are full */
 
 	/* A checkpoint on its way. */
 	struct records *records; /* NULL: none */
@@ -250,11 +250,22 @@ void windows_look(const struct windows *w, struct window_place *place);
 /* Step 0: asks for the key's slot in the index; 1: for the cell; 2: for what is behind its header. */
 void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step);
 /*
- * The values of a slot as of time t >= now - lateness, over what has been entered after `edge` (INT64_MIN:
- * for ever). out: one, or as many as the slot has values.
+ * The values of some slots of one kind of key, as of time t >= now - lateness, over what has been entered.
+ * Each lands in `values` at its place: one value, or as many as the slot has. `edges`: of calendar windows,
+ * by enum agg_calendar. *full counts those of a key beyond its limit.
  */
-void windows_read(struct windows *w, const struct window_place *place, uint32_t slot, int64_t t, int64_t edge,
-		  struct value *out, uint32_t *full);
+struct window_read {
+	uint8_t slot;
+	uint16_t value;
+};
+struct window_ask {
+	int64_t t;
+	const int64_t *edges;
+	struct value *values;
+	uint32_t *full;
+};
+void windows_read(struct windows *w, const struct window_place *place, const struct window_read *reads,
+		  uint32_t count, const struct window_ask *ask);
 /* Adds an entry, the newest by order, behind those of its time, and makes the cell when there is none. Bits
  * that no window can still want are dropped. */
 void windows_enter(struct windows *w, struct window_place *place, const struct window_event *event);
@@ -401,6 +412,7 @@ enum value_status entry_int(const struct window_slot *s, const struct window_ent
 void run_add(const struct window_slot *s, struct window_run *r, const struct window_entry *e, uint32_t index);
 void run_remove(const struct window_slot *s, struct window_run *r, const struct window_entry *e,
 		uint32_t index);
+uint64_t fold_count(const struct window_slot *s, const struct window_cell *cell);
 void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f);
 void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f);
 void fold_add(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
