@@ -151,15 +151,39 @@ static struct view view_of(const struct windows *w, struct window_cell *cell, in
 
 static struct value count_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
 {
+	const uint64_t bytes = v->key->entry_bytes;
+	const char *at = v->entries + v->end * bytes;
 	uint64_t n = s->lasting ? fold_count(s, v->cell) : 0;
 
-	for (uint32_t i = v->end; i-- > 0;) {
-		const struct window_entry *e = view_entry(v, i);
+	while (at > v->entries) {
+		at -= bytes;
+		const struct window_entry *e = (const struct window_entry *)at;
 		if (e->time <= edge)
 			break;
 		n += entry_counts(e, slot);
 	}
 	return (struct value){ .type = s->type, .i = (int64_t)n };
+}
+
+/* A sum of a field that every entry has. */
+static struct value sum_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+{
+	const uint64_t bytes = v->key->entry_bytes;
+	const char *at = v->entries + v->end * bytes;
+	struct window_run r = { 0 };
+
+	while (at > v->entries) {
+		at -= bytes;
+		const struct window_entry *e = (const struct window_entry *)at;
+		int64_t x;
+		if (e->time <= edge)
+			break;
+		memcpy(&x, at + s->at, sizeof x);
+		bool counts = entry_counts(e, slot);
+		r.sum += counts ? x : 0;
+		r.count += counts;
+	}
+	return value_of_run(s, v->cell, &r);
 }
 
 static uint32_t last_scan(uint32_t slot, const struct view *v, int64_t edge)
@@ -183,6 +207,8 @@ static void read_scan(struct windows *w, const struct view *v, uint32_t slot, in
 		*out = count_scan(s, slot, v, edge);
 	} else if (s->function == AGG_LAST) {
 		read_last(w, v->cell, slot, last_scan(slot, v, edge), out);
+	} else if (s->function == AGG_SUM && s->source == SOURCE_INT) {
+		*out = sum_scan(s, slot, v, edge);
 	} else if (s->function == AGG_DISTINCT) {
 		*out = value_of_distinct(w, s, slot, v->cell, log_up_to(w, v->cell, edge, UINT64_MAX),
 					 v->end);

@@ -373,8 +373,9 @@ static inline struct window_cold *cell_cold(const struct windows *w, const struc
 }
 static inline bool entry_counts(const struct window_entry *e, uint32_t slot)
 {
-	return (e->feeds >> slot & 1) && !(e->mark & ENTRY_OUT);
+	return e->feeds >> slot & ~e->mark & 1; /* ENTRY_OUT is the mark's first bit */
 }
+_Static_assert(ENTRY_OUT == 1, "entry_counts");
 static inline bool slot_has_mark(const struct window_slot *s)
 {
 	return s->function == AGG_MIN || s->function == AGG_MAX || s->function == AGG_LAST;
