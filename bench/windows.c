@@ -2,7 +2,7 @@
 /*
  * windows.c: what one event costs in history alone. Events of workload bank-20 (mulberry32, seed 20260101)
  * for so many customers go through history_prefetch and history_apply in batches of 256; only those are
- * timed, not the making of events. `last` windows instead of all: see `catalogues`. Prints ns an event, what
+ * timed, not the making of events. Prints ns an event, what
  * is in memory and a hash of all values, which is the same for the same work.
  *
  *   build/release/bench/windows [customers] [events] [catalogue] [gap_ns] [checkpoint_every]
@@ -62,12 +62,16 @@ static const char bank20_rules[] =
 	"duration(\"10m\")' }\n"
 	"d: { events: [card.declined], score: 1, when: 'agg.declined_1h > 2' }\n"
 	"e: { events: [login.failed], score: 1, when: 'agg.failed_5m > 3' }\n";
-static const char four_windows[] = "n: { over: any, count: true, within: %s }\n"
-				   "s: { over: any, sum: amount, mixed: true, within: %s }\n"
-				   "m: { over: any, mean: amount, mixed: true, within: %s, before: true }\n"
-				   "x: { over: any, max: amount, mixed: true, within: %s }\n";
-static const char four_rules[] =
-	"a: { events: any, score: 1, when: 'agg.n > 3 || agg.s > 3 || agg.m > 3.0 || agg.x > 3' }\n";
+static const char four_windows[] =
+	"n: { over: [card.purchase, login, transfer.out, transfer.in], count: true, within: %s }\n"
+	"s: { over: [card.purchase, login, transfer.out, transfer.in], sum: amount, mixed: true, within: %s "
+	"}\n"
+	"m: { over: [card.purchase, login, transfer.out, transfer.in], mean: amount, mixed: true, within: "
+	"%s, before: true }\n"
+	"x: { over: [card.purchase, login, transfer.out, transfer.in], max: amount, mixed: true, within: %s "
+	"}\n";
+static const char four_rules[] = "a: { events: [card.purchase, login, transfer.out, transfer.in], score: 1, "
+				 "when: 'agg.n > 3 || agg.s > 3 || agg.m > 3.0 || agg.x > 3' }\n";
 
 struct generator {
 	uint32_t state;

@@ -189,6 +189,8 @@ static inline __attribute__((always_inline)) void block_prefetch(const struct wi
 	if (!cell->runs)
 		return;
 	const char *runs = (const char *)cell_runs(w, cell);
+	if (cell->leaving < cell->count)
+		__builtin_prefetch(cell_entry(k, cell, cell->leaving));
 	for (uint32_t i = 0; i <= k->run_count && i < 12; i++)
 		__builtin_prefetch(runs + i * 64, 1);
 }

@@ -209,10 +209,16 @@ void windows_derive(struct windows *w)
 		k->span = 0;
 		k->run_count = 0;
 		k->fold_bytes = k->entry_bytes = 0;
+		k->uniform = true;
 	}
 	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
 		if (w->slots[i].used)
 			slot_derive(w, i);
+	for (uint32_t i = 0; i < AGGREGATES_MAX; i++) {
+		const struct window_slot *slot = &w->slots[i];
+		if (slot->used && (slot->lasting || slot->span != w->keys[slot->per].span))
+			w->keys[slot->per].uniform = false;
+	}
 	for (uint32_t per = 0; per < KEYS_MAX; per++) {
 		columns_collect(w, &w->keys[per]);
 		columns_place(&w->keys[per]);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 enum { RUNS_FROM = 16, RUNS_TO = 8 };
+enum { LOG_ROOM_FULL = WINDOW_LOG_EVENTS_MAX + WINDOW_LOG_EVENTS_MAX / 4 }; /* a full log moves seldom */
 enum { LOG_KEEP_QUARTERS = 3 }; /* a cut that leaves more of a log than this is followed by a larger block */
 
 /* The last moment of the horizon at which some aggregate of `feeds` may want an entry of `time`. */
@@ -51,19 +52,23 @@ static struct window_run *slot_run(const struct windows *w, const struct window_
 	return cell->runs && s->run != RUN_NONE ? &cell_runs(w, cell)->run[s->run] : NULL;
 }
 
-/* How many entries have (time, order) up to these. */
+static bool entry_up_to(const struct window_entry *e, int64_t time, uint64_t order)
+{
+	return e->time < time || (e->time == time && entry_order(e) <= order);
+}
+
+/* How many entries have (time, order) up to these: mostly all of them. */
 static uint32_t log_up_to(const struct windows *w, const struct window_cell *cell, int64_t time,
 			  uint64_t order)
 {
 	const struct window_key *k = key_of(w, cell);
 	uint32_t low = 0, high = cell->count;
 
-	if (high && cell_entry(k, cell, high - 1)->time < time)
+	if (high && entry_up_to(cell_entry(k, cell, high - 1), time, order))
 		return high;
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
-		const struct window_entry *e = cell_entry(k, cell, mid);
-		if (e->time < time || (e->time == time && entry_order(e) <= order))
+		if (entry_up_to(cell_entry(k, cell, mid), time, order))
 			low = mid + 1;
 		else
 			high = mid;
@@ -318,6 +323,7 @@ static void read_running(struct windows *w, const struct view *v, uint32_t slot,
 	}
 	runs->at = t;
 	read_newest(w, v->cell, slot, r, edge, out);
+	v->cell->leaving = r->first;
 }
 
 void windows_read(struct windows *w, const struct window_place *place, const struct window_read *reads,
@@ -469,8 +475,43 @@ static void settles_note(const struct windows *w, struct window_cold *cold, cons
 			entry_order(e) < cold->settles_order ? entry_order(e) : cold->settles_order;
 }
 
-/* Everything settled leaves the log. */
-static void cell_cut(struct windows *w, struct window_cell *cell)
+static void run_shift(struct window_run *r, uint32_t count)
+{
+	r->first = r->first > count ? r->first - count : 0;
+	if (r->mark != MARK_UNKNOWN && r->mark)
+		r->mark = r->mark > count ? r->mark - count : MARK_UNKNOWN;
+}
+
+/* The first entries leave the log. */
+static void cell_drop(struct windows *w, struct window_cell *cell, uint32_t count)
+{
+	struct window_runs *runs = cell_runs(w, cell);
+
+	for (uint32_t i = 0; i < count; i++)
+		entry_settle(w, cell, i);
+	for (uint32_t i = 0; runs && i < key_of(w, cell)->run_count; i++)
+		run_shift(&runs->run[i], count);
+	cell->head += count;
+	cell->count -= count;
+	w->entries -= count;
+	if (runs && cell->count <= RUNS_TO)
+		cell_runs_drop(w, cell);
+}
+
+/* Where all windows are of one length, what is settled stands in front. */
+static void cell_cut_uniform(struct windows *w, struct window_cell *cell)
+{
+	const struct window_key *k = key_of(w, cell);
+	uint32_t count = 0;
+
+	while (count < cell->count &&
+	       time_add(cell_entry(k, cell, count)->time, k->span) <= windows_horizon(w))
+		count++;
+	cell_drop(w, cell, count);
+}
+
+/* Everything settled leaves the log, wherever it stands. */
+static void cell_cut_all(struct windows *w, struct window_cell *cell)
 {
 	const struct window_key *k = key_of(w, cell);
 	struct window_cold *cold = cell_cold(w, cell);
@@ -501,23 +542,12 @@ static void cell_cut(struct windows *w, struct window_cell *cell)
 	runs_repair(w, cell);
 }
 
-/* The oldest entry leaves the log. */
-static void cell_drop_first(struct windows *w, struct window_cell *cell)
+static void cell_cut(struct windows *w, struct window_cell *cell)
 {
-	struct window_runs *runs = cell_runs(w, cell);
-
-	entry_settle(w, cell, 0);
-	for (uint32_t i = 0; runs && i < key_of(w, cell)->run_count; i++) {
-		struct window_run *r = &runs->run[i];
-		r->first -= r->first > 0;
-		if (r->mark == 1)
-			r->mark = MARK_UNKNOWN;
-		else if (r->mark != 0 && r->mark != MARK_UNKNOWN)
-			r->mark--;
-	}
-	cell->head++;
-	cell->count--;
-	w->entries--;
+	if (key_of(w, cell)->uniform && !cell->cold)
+		cell_cut_uniform(w, cell);
+	else
+		cell_cut_all(w, cell);
 }
 
 /* Windows for ever take what cannot change, or what there is no room for, into their folds at once. */
@@ -546,7 +576,7 @@ static bool cell_make_room(struct windows *w, struct window_cell *cell, const st
 	struct window_cold *cold = cell_cold_make(w, cell);
 
 	while (cell->count && entry_settled(w, cell_entry(k, cell, 0)))
-		cell_drop_first(w, cell);
+		cell_drop(w, cell, 1);
 	if (cell->count == WINDOW_LOG_EVENTS_MAX &&
 	    (windows_horizon(w) >= cold->settles || w->settled > cold->settles_order))
 		cell_cut(w, cell);
@@ -559,7 +589,7 @@ static bool cell_make_room(struct windows *w, struct window_cell *cell, const st
 		return false;
 	}
 	entry_lose(w, cell, oldest);
-	cell_drop_first(w, cell);
+	cell_drop(w, cell, 1);
 	return true;
 }
 
@@ -572,16 +602,13 @@ static struct window_cell *log_make_place(struct windows *w, struct window_cell 
 
 	if (cell->head + cell->count < cell->room)
 		return cell;
-	if (cell->head) {
-		memmove(cell_folds(cell) + k->fold_bytes, cell_entry(k, cell, 0),
-			(uint64_t)cell->count * k->entry_bytes);
-		cell->head = 0;
-		return cell;
-	}
-	if (cell->count)
+	if (cell->count && !cell->head)
 		cell_cut(w, cell);
-	if (cell->count * 4 >= cell->room * LOG_KEEP_QUARTERS)
-		cell = cell_resize(w, cell, cell->room + (cell->room > 2 ? cell->room / 2 : 1));
+	if (cell->count * 4 >= cell->room * LOG_KEEP_QUARTERS && cell->room < LOG_ROOM_FULL)
+		return cell_resize(w, cell, cell->room + (cell->room > 2 ? cell->room / 2 : 1));
+	memmove(cell_folds(cell) + k->fold_bytes, cell_entry(k, cell, 0),
+		(uint64_t)cell->count * k->entry_bytes);
+	cell->head = 0;
 	return cell;
 }
 
@@ -809,7 +836,7 @@ static void cell_clear(struct windows *w, struct window_cell *cell, uint64_t gon
 		const struct window_slot *s = &w->slots[bit_first(left)];
 		memset(cell_folds(cell) + s->fold_at, 0, s->fold_bytes);
 	}
-	cell_cut(w, cell); /* entries that feed nothing any more */
+	cell_cut_all(w, cell); /* entries that feed nothing any more */
 }
 
 /* Before slots[] loses them: no cell shall keep a bit that could soon mean another aggregate. */

@@ -120,6 +120,7 @@ struct window_key {
 	uint16_t column_count;
 	uint64_t slots; /* bits */
 	int64_t span;	/* the longest */
+	bool uniform;	/* all have that one, and none is for ever: what is settled is the first of the log */
 	struct window_column columns[AGGREGATE_VALUES_MAX + 16];
 };
 
@@ -160,7 +161,8 @@ struct window_cell {
 	uint32_t cold;	      /* block of a struct window_cold, 0 = none */
 	uint32_t dirty;	      /* index + 1 in a list of what changed, 0 = none */
 	uint32_t hash;	      /* in the index */
-	uint8_t per, flags, class, reserved[9];
+	uint32_t leaving;     /* running values: about the first entry that is in one; a hint */
+	uint8_t per, flags, class, reserved[5];
 };
 _Static_assert(sizeof(struct window_cell) == 64, "a cache line; then folds, then entries");
 
