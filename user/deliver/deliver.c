@@ -225,6 +225,7 @@ static void gateway_pump(struct deliver *d, struct deliver_gateway *g)
 	struct conn_part parts[CONN_RUN_PARTS_MAX];
 	uint32_t bytes;
 
+	assert(g->up);
 	if (gateway_is_silent(d, g) && conn->generation == g->generation && !conn->closing) {
 		log_warning("a gateway acknowledged nothing for %d s: cut off, its messages wait for another "
 			    "or for its return",
