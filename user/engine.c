@@ -78,9 +78,10 @@ static int message_one(struct core *core, const struct message_context *context,
 	const char *id = hit->holder ? row_subscription_id(&r->cursors[n->hit], &id_bytes) : "";
 
 	core->message_event = &core->events[hit->event];
-	if (!message_reads(c, &c->rules[hit->rule], language))
+	uint32_t reads = message_reads(c, &c->rules[hit->rule], language);
+	if (!reads)
 		return message_make(context, n, language, NULL, id, id_bytes);
-	struct cel_env env = rules_hit_env(r, core->store, c, core->message_event, n->hit, n->profile);
+	struct cel_env env = rules_hit_env(r, core->store, c, core->message_event, n->hit, n->profile, reads);
 	return message_make(context, n, language, &env, id, id_bytes);
 }
 
@@ -270,6 +271,7 @@ static void rule_counts_move(struct core *core, const struct catalogue *c)
 				next[i] = old[k];
 		}
 		snprintf(next[i].name, sizeof next[i].name, "%s", c->rules[i].name);
+		next[i].confidential = c->rules[i].confidential;
 	}
 	core->by_rule = next;
 	core->by_rule_next = old;
