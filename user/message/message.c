@@ -240,23 +240,28 @@ static char *body_encode(const struct message_context *m, const struct notice *n
 	return part_copy(at, &f->tails[rule->number]);
 }
 
+/* A word of a header in its place: frames stand back to back, at any address. */
+static void word_put(char *header, size_t offset, uint64_t word)
+{
+	memcpy(header + offset, &word, sizeof word);
+}
+
+/* Word by word: a header made on the stack would be read back in pieces that were just written in others. */
 static void header_encode(char *out, const struct event *e, const struct cat_rule *rule, uint64_t recipient,
 			  size_t bytes)
 {
 	const struct frame_header *from = e->header;
-	struct frame_header header = {
-		.length = (uint32_t)bytes,
-		.version = FRAME_VERSION,
-		.kind = FRAME_MESSAGE,
-		.type = (uint16_t)rule->category,
-		.customer = recipient,
-		.account = from->account,
-		.time = from->time,
-		.amount = from->amount,
-		.currency = from->currency,
-	};
+	uint64_t first = bytes | (uint64_t)FRAME_VERSION << 32 | (uint64_t)FRAME_MESSAGE << 40 |
+			 (uint64_t)rule->category << 48;
 
-	memcpy(out, &header, sizeof header); /* frames stand back to back, at any address */
+	word_put(out, offsetof(struct frame_header, length), first);
+	word_put(out, offsetof(struct frame_header, sequence), 0);
+	word_put(out, offsetof(struct frame_header, customer), recipient);
+	word_put(out, offsetof(struct frame_header, account), from->account);
+	word_put(out, offsetof(struct frame_header, time), (uint64_t)from->time);
+	word_put(out, offsetof(struct frame_header, amount), (uint64_t)from->amount);
+	word_put(out, offsetof(struct frame_header, balance), 0);
+	word_put(out, offsetof(struct frame_header, currency), from->currency);
 }
 
 static void leg_count(const struct message_context *m, uint16_t rule, uint16_t slot, uint32_t no_data)
