@@ -93,7 +93,7 @@ static int messages_make(struct core *core)
 		const struct notice *n = &core->decide->notices[i];
 		const struct hit *hit = &r->hits[n->hit];
 		struct cel_env env = rules_hit_env(r, core->store, core->catalogue, &core->events[hit->event],
-						   n->hit, n->profile);
+						   n->hit, n->profile, UINT32_MAX);
 		bool subscription = hit->holder != NULL;
 		int rc = message_make(
 			&context, &core->outbox, n, &env, subscription ? r->subscription.id : "",
@@ -271,6 +271,7 @@ static void rule_counts_move(struct core *core, const struct catalogue *c)
 				next[i] = old[k];
 		}
 		snprintf(next[i].name, sizeof next[i].name, "%s", c->rules[i].name);
+		next[i].confidential = c->rules[i].confidential;
 	}
 	core->by_rule = next;
 	core->by_rule_next = old;

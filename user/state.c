@@ -215,6 +215,7 @@ int core_open(struct core *core, const struct core_options *o)
 	struct store_options so = { .dir = o->store ? o->store : dir,
 				    .map_bytes = o->map_bytes,
 				    .read_only = o->read_only,
+				    .index = true,
 				    .thread = o->thread,
 				    .overlay_bytes = o->read_only ? UINT64_C(16) << 30 : 0 };
 	int rc = stages_init(core, o);

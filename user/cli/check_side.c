@@ -240,7 +240,8 @@ static void table_take(struct side *s)
 	if (s->options->alter)
 		s->options->alter(c->interest);
 	for (unsigned i = 0; i < c->event_count; i++)
-		snprintf(s->names[c->events[i].code], sizeof *s->names, "%s", c->events[i].name);
+		if (c->events[i].pattern < 0)
+			snprintf(s->names[c->events[i].code], sizeof *s->names, "%s", c->events[i].name);
 }
 
 static enum replay_take choose(void *ctx, const struct frame_header *h)
@@ -295,7 +296,6 @@ static void rule_give_back(struct side *s, uint32_t rule)
 	struct ledger_rule *now = &s->core->by_rule[rule];
 	const struct ledger_rule *before = &s->rules[rule];
 
-	now->evaluated = before->evaluated;
 	now->no_data = before->no_data;
 	now->errors = before->errors;
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 
 enum {
-	TAKE_QUOTA = 64,
+	TAKE_QUOTA = 256,
 	VERDICTS_ROOM = 184 << 10, /* a whole batch of the longest */
 	FRAMES_A_TICK_MAX = 4096
 };
@@ -168,7 +168,17 @@ static bool window_holds(const struct conn *conn, uint64_t events, uint64_t roun
 	       conn->events_taken + events - conn->events_acknowledged <= WINDOW_EVENTS;
 }
 
-static void window_take(struct ingest *in, struct conn *conn, uint64_t events, uint64_t rounded)
+bool ingest_window_left(const struct conn *conn, uint64_t *events, uint64_t *rounded)
+{
+	uint64_t out = conn->window_taken - conn->window_acknowledged,
+		 many = conn->events_taken - conn->events_acknowledged;
+
+	*rounded = out < WINDOW_BYTES ? WINDOW_BYTES - out : 0;
+	*events = many < WINDOW_EVENTS ? WINDOW_EVENTS - many : 0;
+	return *rounded && *events;
+}
+
+void ingest_window_take(struct ingest *in, struct conn *conn, uint64_t events, uint64_t rounded)
 {
 	struct ingest_moved *m = &in->moved[conn->peer];
 
@@ -229,7 +239,7 @@ static enum take source_event(struct ingest *in, struct conn *conn, const struct
 		ingest_entry_add(in, ENTRY_FRAME, conn->peer, frame, bytes, NULL, 0);
 		live->expected++;
 	}
-	window_take(in, conn, 1, rounded);
+	ingest_window_take(in, conn, 1, rounded);
 	return TAKE_NEXT;
 }
 
@@ -249,7 +259,7 @@ static enum take source_record(struct ingest *in, struct conn *conn, const struc
 	for (uint32_t i = 0; i < r->lines; i++)
 		ingest_dropped_count(in, conn->peer, r->line[i].type, r->line[i].reason, r->line[i].count);
 	live->expected = r->last + 1;
-	window_take(in, conn, r->count, r->rounded);
+	ingest_window_take(in, conn, r->count, r->rounded);
 	return TAKE_NEXT;
 }
 
@@ -452,9 +462,12 @@ static void conn_take(struct ingest *in, struct conn *conn)
 	if (conn->joining)
 		ingest_join_take(in, conn);
 	for (uint32_t i = 0;
-	     i < TAKE_QUOTA && conn->role > CONN_NEW && !conn->closing && !conn->joining && !in->alone; i++)
-		if (frame_take(in, conn) != TAKE_NEXT)
+	     i < TAKE_QUOTA && conn->role > CONN_NEW && !conn->closing && !conn->joining && !in->alone; i++) {
+		if (conn->role == CONN_SOURCE)
+			i += ingest_burst_take(in, conn, TAKE_QUOTA - i);
+		if (i < TAKE_QUOTA && frame_take(in, conn) != TAKE_NEXT)
 			break;
+	}
 	if (conn->role == CONN_NEW && !conn->closing &&
 	    in->now_ns - conn->accepted_at > (int64_t)HELLO_SECONDS_MAX * 1000000000)
 		ingest_refuse(in, conn, REFUSAL_NO_HELLO, "no HELLO within 10 s", 0, 0);

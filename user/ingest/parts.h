@@ -26,6 +26,14 @@ struct ingest_moved *ingest_moved_begin(struct ingest *in, uint16_t peer);
 /* Counts dropped frames; false: no line is left, the batch must end first. */
 bool ingest_dropped_count(struct ingest *in, uint16_t peer, uint16_t type, uint8_t reason, uint32_t count);
 
+/* What is left of a source's window; false: nothing. And: so much of it is in the batch now. */
+bool ingest_window_left(const struct conn *conn, uint64_t *events, uint64_t *rounded);
+void ingest_window_take(struct ingest *in, struct conn *conn, uint64_t events, uint64_t rounded);
+
+/* Takes at most so many plain events that stand together; 0: the next frame is something else, or cut, or has
+ * no room. */
+uint32_t ingest_burst_take(struct ingest *in, struct conn *conn, uint32_t most);
+
 /* The first frame of a connection. It ends the batch: its entries are applied before anything else is read.
  * False: it cannot be taken yet. */
 bool ingest_hello_take(struct ingest *in, struct conn *conn, const char *frame, uint32_t bytes);

@@ -11,6 +11,7 @@
 #include <base/crc32c.h>
 #include <journal/batch.h>
 #include <string.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define HEADER_BYTES sizeof(struct journal_batch_header)

@@ -179,6 +179,19 @@ static const char *outcome_name(uint8_t outcome)
 	return names[outcome];
 }
 
+/* The names that may be told. */
+static void put_reasons(struct pack_writer *w, const struct catalogue *c, const struct event *event)
+{
+	unsigned open = 0;
+
+	for (unsigned i = 0; i < event->reason_count; i++)
+		open += !c->rules[event->reasons[i]].confidential;
+	pack_array(w, open);
+	for (unsigned i = 0; i < event->reason_count; i++)
+		if (!c->rules[event->reasons[i]].confidential)
+			pack_text(w, c->rules[event->reasons[i]].name);
+}
+
 uint32_t message_verdict(const struct catalogue *c, const struct event *event, void *out)
 {
 	bool judged = event->outcome == EVENT_DECIDED && (event->fraud || event->staged);
@@ -197,11 +210,12 @@ uint32_t message_verdict(const struct catalogue *c, const struct event *event, v
 	pack_writer_init(&w, (char *)out + FRAME_HEADER_BYTES, VERDICT_BYTES_MAX - FRAME_HEADER_BYTES);
 	pack_map(&w, 2);
 	pack_text(&w, "reasons");
-	pack_array(&w, judged ? event->reason_count : 1);
-	for (unsigned i = 0; judged && i < event->reason_count; i++)
-		pack_text(&w, c->rules[event->reasons[i]].name);
-	if (!judged)
+	if (judged) {
+		put_reasons(&w, c, event);
+	} else {
+		pack_array(&w, 1);
 		pack_text(&w, outcome_name(event->outcome));
+	}
 	pack_text(&w, "again");
 	pack_bool(&w, (event->header->flags & FRAME_MAYBE_REPEAT) != 0);
 	assert(!w.overflow);

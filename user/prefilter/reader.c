@@ -59,6 +59,27 @@ void reader_done(struct ring_reader *r)
 	__atomic_store_n(&r->ends->tail, r->tail, __ATOMIC_RELEASE);
 }
 
+const char *reader_span(const struct ring_reader *r, uint32_t *bytes)
+{
+	uint64_t there = __atomic_load_n(&r->ends->head, __ATOMIC_ACQUIRE) - r->tail;
+	uint64_t to_end = RING_BYTES - r->tail % RING_BYTES;
+
+	/* the last item before the end may run over it, into the slack: it is left to reader_next */
+	*bytes = (uint32_t)(there < to_end ? there : to_end);
+	return item_at(r);
+}
+
+void reader_span_done(struct ring_reader *r, uint32_t bytes, uint32_t frames)
+{
+	struct ring_slot *s = r->slot;
+
+	assert(bytes % FRAME_HEADER_BYTES == 0);
+	__atomic_store_n(&s->events_taken, s->events_taken + frames, __ATOMIC_RELAXED);
+	__atomic_store_n(&s->rounded_taken, s->rounded_taken + bytes, __ATOMIC_RELAXED);
+	r->tail += bytes;
+	__atomic_store_n(&r->ends->tail, r->tail, __ATOMIC_RELEASE);
+}
+
 bool reader_waits(const struct ring_reader *r)
 {
 	return below_head(r) || __atomic_load_n(&r->slot->broken, __ATOMIC_ACQUIRE) != RING_WHOLE;

@@ -26,6 +26,10 @@ enum ring_item {
 enum ring_item reader_next(const struct ring_reader *r, const char **item, uint32_t *bytes);
 /* The item lent last is used up: its room is the program's again. */
 void reader_done(struct ring_reader *r);
+/* Items that stand together from the next one on, all of them whole. */
+const char *reader_span(const struct ring_reader *r, uint32_t *bytes);
+/* So many bytes of it, which were so many frames of the stream and no record, are used up. */
+void reader_span_done(struct ring_reader *r, uint32_t bytes, uint32_t frames);
 /* Is there an item, or a break to report? */
 bool reader_waits(const struct ring_reader *r);
 /* Was a FIN seen, with all before it in the ring? */

@@ -61,15 +61,30 @@ static bool row_known(const struct row *row)
 	return row && !(row->flags & ROW_PROVISIONAL);
 }
 
-/* Does a `where` of the aggregates that this type feeds read the profile? */
-static bool where_reads_profile(const struct catalogue *c, uint64_t feeds)
+/* What the catalogue says of each type, looked up once a catalogue. */
+static void plans_make(struct profile_columns *columns, const struct catalogue *c)
 {
-	for (; feeds; feeds &= feeds - 1) {
-		const struct cat_aggregate *a = &c->aggregates[__builtin_ctzll(feeds)];
-		if (a->has_where && (a->where.spaces & 1u << SPACE_PROFILE))
-			return true;
+	for (unsigned t = 0; t < c->event_count; t++) {
+		struct profile_plan *plan = &columns->plans[t];
+		*plan = (struct profile_plan){ 0 };
+		for (uint64_t left = c->events[t].feeds; left; left &= left - 1) {
+			const struct cat_aggregate *a = &c->aggregates[__builtin_ctzll(left)];
+			plan->where |= a->has_where;
+			plan->where_profile |= a->has_where && (a->where.spaces & 1u << SPACE_PROFILE);
+		}
+		uint8_t action = c->events[t].pattern < 0 ? c->interest->type[c->events[t].code].action
+							  : INTEREST_DROP;
+		plan->kept = action != INTEREST_DROP && action != INTEREST_KEEP_IF;
 	}
-	return false;
+	columns->planned = c->hash;
+}
+
+/* int, in the bank's currency */
+static struct value event_base(const struct catalogue *c, const struct event *e)
+{
+	if (e->header->currency == c->rates.bank)
+		return (struct value){ .type = TYPE_INT, .i = e->header->amount };
+	return event_field(c, e, FIELD_base);
 }
 
 static void event_remember(struct profile_columns *columns, const struct store *store,
@@ -83,7 +98,7 @@ static void event_remember(struct profile_columns *columns, const struct store *
 		.now = e->now,
 		.amount = h->amount,
 		.balance = h->balance,
-		.base = event_field(c, e, FIELD_base),
+		.base = event_base(c, e),
 		.customer = h->customer,
 		.account = h->account,
 		.currency = h->currency,
@@ -102,10 +117,13 @@ static void event_remember(struct profile_columns *columns, const struct store *
 		.ref_bytes = body->ref_bytes,
 		.of_bytes = body->of_bytes,
 	};
-	struct cel_env env = event_env(c, e, columns->scratch, SCRATCH_BYTES);
+	const struct profile_plan *plan = &columns->plans[e->type - c->events];
+	struct cel_env env = { 0 };
 	struct history_result result;
 
-	if (where_reads_profile(c, e->type->feeds))
+	if (plan->where)
+		env = event_env(c, e, columns->scratch, SCRATCH_BYTES);
+	if (plan->where_profile)
 		actor_fill(columns->actor, store, c, row_known(e->actor) ? e->actor : NULL);
 	env.space[SPACE_PROFILE] = columns->actor;
 	history_apply(history, c, &he, &env, aggregates, &result);
@@ -141,15 +159,12 @@ bool profile_event_remembered(struct store *store, const struct catalogue *c, co
 	return verdict == FILTER_KEEP;
 }
 
-static void event_fill(struct profile_columns *columns, struct store *store, struct history *history,
-		       const struct catalogue *c, const struct batch_entry *entry, struct event *e,
-		       uint32_t row)
+/* Who and what the event is; its columns are this row's. */
+static void event_begin(struct profile_columns *columns, const struct catalogue *c,
+			const struct batch_entry *entry, struct event *e, uint32_t row)
 {
-	struct value *body_fields = columns->body_fields + (size_t)row * c->field_count;
-	struct value *aggregates = columns->aggregates + (size_t)row * AGGREGATE_VALUES_MAX;
 	const struct frame_header *h = entry->data;
 	int type = c->event_by_code[h->type];
-	struct event_reserved *reserved = &columns->reserved[row];
 
 	*e = (struct event){
 		.header = h,
@@ -159,28 +174,37 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 		.position = entry->position,
 		.now = entry->now,
 		.type = type >= 0 ? &c->events[type] : NULL,
-		.reserved = reserved,
+		.reserved = &columns->reserved[row],
 		.fields = &columns->fields[row],
-		.body_fields = body_fields,
-		.aggregates = aggregates,
+		.body_fields = columns->body_fields + (size_t)row * c->field_count,
+		.aggregates = columns->aggregates + (size_t)row * c->agg_value_count,
 	};
-	e->actor = h->customer ? store_customer(store, h->customer) : NULL;
-	e->account = h->account ? store_account(store, h->account) : NULL;
-	e->provisional = !row_known(e->actor);
-	e->unremembered = !profile_event_remembered(store, c, h, e->actor, e->account);
 	columns->fields[row].filled = false;
-	const char *error = body_read(c, e->type, h, e->body, e->body_bytes, reserved, body_fields);
+}
+
+static void event_fill(struct profile_columns *columns, struct store *store, struct history *history,
+		       const struct catalogue *c, struct event *e, uint32_t row)
+{
+	struct event_reserved *reserved = &columns->reserved[row];
+	const struct frame_header *h = e->header;
+
+	e->actor = columns->actors[row];
+	e->account = columns->accounts[row];
+	e->provisional = !row_known(e->actor);
+	if (!e->type || !columns->plans[e->type - c->events].kept)
+		e->unremembered = !profile_event_remembered(store, c, h, e->actor, e->account);
+	const char *error = body_read(c, e->type, h, e->body, e->body_bytes, reserved,
+				      columns->body_fields + (size_t)row * c->field_count);
 	e->stage = reserved->stage;
-	if (error || ((h->flags & FRAME_REVERSAL) && !reserved->of)) {
+	if (error || ((h->flags & FRAME_REVERSAL) && !reserved->of))
 		e->outcome = EVENT_BAD_BODY;
-		return;
-	}
-	if (!e->type)
+	else if (!e->type)
 		e->outcome = EVENT_UNKNOWN_TYPE;
 	else if (!columns->event_clock && h->time - FUTURE_NS_MAX > e->now)
 		e->outcome = EVENT_FROM_THE_FUTURE;
 	else
-		event_remember(columns, store, history, c, e, reserved, aggregates);
+		event_remember(columns, store, history, c, e, reserved,
+			       columns->aggregates + (size_t)row * c->agg_value_count);
 	assert(e->outcome != EVENT_NONE && e->outcome < EVENT_OUTCOME_COUNT);
 }
 
@@ -204,8 +228,17 @@ void profile_run(struct profile_columns *columns, struct store *store, struct hi
 		 struct event *events)
 {
 	assert(count <= BATCH_ENTRIES_MAX);
+	if (columns->planned.low != c->hash.low || columns->planned.high != c->hash.high)
+		plans_make(columns, c);
+	for (uint32_t i = 0; i < count; i++) {
+		event_begin(columns, c, &entries[i], &events[i], i);
+		columns->customer_keys[i] = events[i].header->customer;
+		columns->account_keys[i] = events[i].header->account;
+	}
+	store_customers(store, columns->customer_keys, count, columns->actors);
+	store_accounts(store, columns->account_keys, count, columns->accounts);
 	for (uint32_t i = 0; i < count; i++) {
 		cells_prefetch(history, entries, count, i);
-		event_fill(columns, store, history, c, &entries[i], &events[i], i);
+		event_fill(columns, store, history, c, &events[i], i);
 	}
 }

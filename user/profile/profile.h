@@ -15,8 +15,18 @@
 #include <profile/history.h>
 #include <profile/store.h>
 
+/* What the catalogue says of a type. */
+struct profile_plan {
+	bool kept;		   /* whatever the event is */
+	bool where, where_profile; /* a window that it feeds has a `where`; one that reads the profile */
+};
+
 /* The columns of a run; memory is taken once. */
 struct profile_columns {
+	struct hash128 planned; /* the catalogue that plans[] is of */
+	struct profile_plan plans[EVENT_TYPES_MAX];
+	uint64_t customer_keys[BATCH_ENTRIES_MAX], account_keys[BATCH_ENTRIES_MAX];
+	const struct row *actors[BATCH_ENTRIES_MAX], *accounts[BATCH_ENTRIES_MAX];
 	struct region region;
 	struct event_reserved *reserved;
 	struct event_fields *fields;

@@ -9,7 +9,10 @@
 #include <catalogue/catalogue.h>
 
 enum row_kind { ROW_CUSTOMER = 1, ROW_ACCOUNT = 2 };
-enum { ROW_PROVISIONAL = 1 << 0 }; /* subscriptions without a PROFILE so far */
+enum {
+	ROW_PROVISIONAL = 1 << 0, /* subscriptions without a PROFILE so far */
+	ROW_GONE = 1 << 15, /* no row: the one in the map was removed; never stored, never lent */
+};
 
 struct row {		/* header of every row */
 	uint32_t bytes; /* the whole row, a multiple of 8 */

@@ -549,6 +549,33 @@ void conn_frame_done(struct conns *c, struct conn *conn)
 	conn->lent_bytes = 0;
 }
 
+struct conn_span conn_span(struct conns *c, const struct conn *conn)
+{
+	struct conn_span span = { .rounded = conn->joined };
+
+	assert(conn->lent_bytes == 0);
+	if (conn->closing)
+		return span;
+	if (conn->joined) {
+		span.at = reader_span(&conn->reader, &span.bytes);
+	} else if (conn->assembled == 0 && conn->first_piece) {
+		const struct conn_piece *piece = &c->pieces[conn->first_piece - 1];
+		span.at = ring_buffer(c->ring, piece->id) + piece->at;
+		span.bytes = piece->end - piece->at;
+	}
+	return span;
+}
+
+void conn_span_done(struct conns *c, struct conn *conn, uint32_t bytes, uint32_t frame_bytes, uint32_t frames)
+{
+	conn->received += frame_bytes;
+	if (conn->joined) {
+		c->bytes_in += frame_bytes;
+		reader_span_done(&conn->reader, bytes, frames);
+	} else
+		pieces_take(c, conn, NULL, bytes);
+}
+
 uint32_t conn_send_room(const struct conn *conn)
 {
 	return conn->shut || conn->closing || conn->peer_gone

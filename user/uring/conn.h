@@ -133,6 +133,19 @@ __attribute__((warn_unused_result)) int conn_join(struct conns *c, struct conn *
 int conn_frame(struct conns *c, struct conn *conn, const char **frame, uint32_t *bytes);
 void conn_frame_done(struct conns *c, struct conn *conn);
 
+/* Received bytes that stand together and begin with a frame, for a caller that takes whole frames out of them
+ * itself; bytes 0: there are none, or the next frame was cut: conn_frame. `rounded`: each frame takes
+ * ring_rounded() bytes. conn_span_done gives back what was taken: bytes of the span, of the frames, frames.
+ */
+struct conn_span {
+	const char *at;
+	uint32_t bytes;
+	bool rounded;
+};
+struct conn_span conn_span(struct conns *c, const struct conn *conn);
+void conn_span_done(struct conns *c, struct conn *conn, uint32_t bytes, uint32_t frame_bytes,
+		    uint32_t frames);
+
 /* Queues bytes to send; false: no room (the peer does not read) or closing, nothing is queued. */
 bool conn_send(struct conns *c, struct conn *conn, const void *bytes, uint32_t count);
 uint32_t conn_send_room(const struct conn *conn);

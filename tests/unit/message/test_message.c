@@ -65,7 +65,7 @@ static int render(struct sent *t, struct frame_header h, const char *json, uint3
 					   .events = r->events,
 					   .hits = r->rules.hits };
 	struct cel_env env =
-		rules_hit_env(&r->rules, r->bank.store, r->bank.c, &r->events[0], n->hit, n->profile);
+		rules_hit_env(&r->rules, r->bank.store, r->bank.c, &r->events[0], n->hit, n->profile, UINT32_MAX);
 	bool subscription = r->rules.hits[n->hit].holder != NULL;
 	return message_make(&context, &t->outbox, n, &env, subscription ? r->rules.subscription.id : "",
 			    subscription ? r->rules.subscription.id_bytes : 0, &r->ledger, r->by_rule);
@@ -485,6 +485,29 @@ static void verdict_on_a_listed_stage_is_that_of_its_rules(void **state)
 	catalogue_free(c);
 }
 
+static void verdict_does_not_name_what_is_confidential(void **state)
+{
+	struct catalogue *c =
+		bank_compile("fraud: { rules: { a: { events: [purchase], score: 1, confidential: true }, b: "
+			     "{ events: [purchase],"
+			     " score: 1 }, c: { events: [purchase], score: 1, confidential: false } } }\n");
+	struct verdict_read v;
+
+	(void)state;
+	verdict_of(&v, c,
+		   (struct event){ .outcome = EVENT_DECIDED,
+				   .fraud = true,
+				   .score = 3,
+				   .reasons = { 0, 1, 2 },
+				   .reason_count = 3 },
+		   FRAME_VERDICT_WANTED);
+	assert_int_equal(v.header.amount, 3);
+	assert_int_equal(v.count, 2);
+	assert_string_equal(v.reasons[0], "b");
+	assert_string_equal(v.reasons[1], "c");
+	catalogue_free(c);
+}
+
 /* Eight reasons with the longest names still fit. */
 static void verdict_has_room_for_its_longest_reasons(void **state)
 {
@@ -525,6 +548,7 @@ int main(void)
 		cmocka_unit_test(verdict_without_thresholds_approves),
 		cmocka_unit_test(verdict_names_the_outcome_of_what_fraud_does_not_judge),
 		cmocka_unit_test(verdict_on_a_listed_stage_is_that_of_its_rules),
+		cmocka_unit_test(verdict_does_not_name_what_is_confidential),
 		cmocka_unit_test(verdict_has_room_for_its_longest_reasons),
 	};
 

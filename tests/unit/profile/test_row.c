@@ -1,4 +1,4 @@
-// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/row.c user/cel/*.c user/base/*.c
+// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/index.c user/profile/row.c user/cel/*.c user/base/*.c
 /*
  * test_row.c: rows across layouts: what an attribute reads as after catalogues have come and gone, what is
  * refused, the order of subscriptions, sleeping kinds and parameters, the edges of presence bits and strings.

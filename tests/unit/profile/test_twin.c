@@ -1,4 +1,4 @@
-// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/row.c user/cel/*.c user/base/*.c
+// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/index.c user/profile/row.c user/cel/*.c user/base/*.c
 /*
  * test_twin.c: seeded random changes against a plain dictionary, with checkpoints (in a thread), reopenings
  * and reloads of the catalogue in between.
