@@ -300,9 +300,9 @@ static struct value lists_equal(struct machine *m, const struct value *a, const 
 
 struct value cel_list_in(struct machine *m, const struct value *x, const struct value *list)
 {
-	struct value any = value_bool(false);
+	struct value any = x->status != VALUE_OK ? *x : value_bool(false);
 
-	if (x->status | list->status)
+	if (list->status != VALUE_OK)
 		return value_worse(x, list);
 	for (uint32_t i = 0; i < list->bytes; i++) {
 		struct value one = cel_values_equal(m, x, &list->list[i]);

@@ -8,6 +8,8 @@
 #include "geo.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #define RADIANS 0.017453292519943295
 #define HALF_PI 1.5707963267948966
@@ -78,16 +80,33 @@ bool geo_lat_cos(double lat1, double lat2, double *out)
 	return latitudes_good(lat1, lat2);
 }
 
-/* Around the earth into -180 to 180; exact for what is there already. */
+/* What is left of m x 2^e, a double of 2^53 or more, after whole turns. */
+static double turns_take(double lon)
+{
+	uint64_t bits;
+	uint32_t rest;
+
+	memcpy(&bits, &lon, sizeof bits);
+	rest = (uint32_t)(((bits & ((UINT64_C(1) << 52) - 1)) | UINT64_C(1) << 52) % 360);
+	for (uint64_t e = bits >> 52 & 0x7FF; e > 1075; e--)
+		rest = rest * 2 % 360;
+	return rest;
+}
+
+/* A longitude from 0 on, as -180 to 180; exact: what is subtracted is a multiple of the last bit. */
+static double wrap_positive(double lon)
+{
+	if (lon <= 180.0)
+		return lon;
+	double rest = lon < 0x1p53 ? lon - 360.0 * floor(lon / 360.0) : turns_take(lon);
+	if (rest < 0.0) /* the quotient was rounded up to a whole number */
+		rest += 360.0;
+	return rest > 180.0 ? rest - 360.0 : rest;
+}
+
 static double wrap(double lon)
 {
-	if (fabs(lon) <= 180.0)
-		return lon;
-	double rest = lon - 360.0 * floor(lon / 360.0);
-	/* beyond 2^53 the product is not exact, and what is left is any number: a place, if a poor one */
-	if (!(rest >= 0.0 && rest <= 360.0))
-		rest = 0.0;
-	return rest > 180.0 ? rest - 360.0 : rest;
+	return lon < 0.0 ? -wrap_positive(-lon) : wrap_positive(lon);
 }
 
 /* The difference of two longitudes, 0 to 180 */

@@ -365,7 +365,9 @@ static struct node *parse_primary(struct compiler *c)
 	case TOKEN_BRACE_OPEN:
 		token_refuse(c, "a value (not built yet: maps)");
 		return NULL;
-	case TOKEN_DOT:
+	case TOKEN_DOT: /* .x, from the root of all names: there is no other */
+		if (c->scope->dynamic && cel_token_is_field(c))
+			return cel_token_next(c) ? parse_name(c) : NULL;
 		token_refuse(c, "a value (not built yet: names with a leading dot)");
 		return NULL;
 	default:
