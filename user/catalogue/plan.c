@@ -22,7 +22,8 @@
 
 static const size_t PLAN_BYTES_MAX = 256 << 20;
 enum {
-	HOLDER_SPACES = 1 << SPACE_PROFILE | 1 << SPACE_ME | 1 << SPACE_PARAM,
+	NOT_PROFILE_SPACES = 1 << SPACE_ME | 1 << SPACE_PARAM,
+	HOLDER_SPACES = NOT_PROFILE_SPACES | 1 << SPACE_PROFILE,
 	EVENT_SPACES = 1 << SPACE_EVENT | 1 << SPACE_BODY | 1 << SPACE_AGG | 1 << SPACE_ACCOUNT,
 };
 
@@ -85,8 +86,9 @@ static void rule_bounds(struct planner *p, const struct cat_rule *rule, struct p
 	for (uint32_t i = 0; i < rule->when.instructions; i++)
 		out->money |= rule->when.code[i].op == OP_MONEY_OF_EVENT;
 	out->holder = subscription && (rule->when.spaces & HOLDER_SPACES);
-	uint32_t spaces = subscription ? EVENT_SPACES : EVENT_SPACES | 1u << SPACE_PROFILE;
-	if (!out->holder && !bounds_of(&rule->when, spaces, &p->names, &p->b->c->arena, &bounds))
+	out->actor = out->holder && out->columns && !(rule->when.spaces & NOT_PROFILE_SPACES);
+	uint32_t spaces = EVENT_SPACES | 1u << SPACE_PROFILE;
+	if (!bounds_of(&rule->when, spaces, &p->names, &p->b->c->arena, &bounds))
 		build_take(p->b, SIZE_MAX / 4); /* memory is out, as the next take would find */
 	out->exact = bounds.exact;
 	out->bound_count = bounds.count;
@@ -310,8 +312,29 @@ static bool listens(const struct build *b, const struct cat_event *e, uint32_t r
 	return e->subscription_bits[bit / 64] >> bit % 64 & 1;
 }
 
-/* Fraud and critical rules and subscriptions without a holder, ascending; the others' bits. */
-static uint32_t type_rules(struct planner *p, const struct cat_event *e, struct plan_type *type,
+/* Subscriptions: the bits of those that read the holder; if they are few, as many as the actor's profile will
+ * do. */
+static void holders_plan(struct planner *p, const struct cat_event *e, struct plan_type *type)
+{
+	const struct catalogue *c = p->b->c;
+	uint32_t few = 0;
+
+	type->holder_bits = build_array(p->b, uint64_t, c->subscription_words + 1);
+	for (uint32_t r = c->subscription_first; e->subscription_count && r < c->rule_count; r++) {
+		uint32_t bit = r - c->subscription_first;
+		if (!listens(p->b, e, r) || !p->rules[r].holder)
+			continue;
+		type->holder_bits[bit / 64] |= UINT64_C(1) << bit % 64;
+		type->holder = true;
+		few += p->rules[r].actor;
+		type->holder_rest |= !p->rules[r].actor;
+	}
+	type->actor = few <= PLAN_ACTOR_RULES_MAX;
+	type->holder_rest |= few && !type->actor;
+}
+
+/* What is found without asking who subscribes, ascending. */
+static uint32_t type_rules(struct planner *p, const struct cat_event *e, const struct plan_type *type,
 			   uint16_t *out)
 {
 	const struct catalogue *c = p->b->c;
@@ -321,35 +344,32 @@ static uint32_t type_rules(struct planner *p, const struct cat_event *e, struct 
 		out[count++] = e->fraud[i];
 	for (uint32_t i = 0; i < e->critical_count; i++)
 		out[count++] = e->critical[i];
-	for (uint32_t r = c->subscription_first; e->subscription_count && r < c->rule_count; r++) {
-		uint32_t bit = r - c->subscription_first;
-		if (!listens(p->b, e, r))
-			continue;
-		if (p->rules[r].holder) {
-			type->holder = true;
-			type->holder_bits[bit / 64] |= UINT64_C(1) << bit % 64;
-		} else
+	for (uint32_t r = c->subscription_first; e->subscription_count && r < c->rule_count; r++)
+		if (listens(p->b, e, r) && (!p->rules[r].holder || (p->rules[r].actor && type->actor)))
 			out[count++] = (uint16_t)r;
-	}
 	return count;
+}
+
+static bool is_member(const struct planner *p, uint16_t rule)
+{
+	return p->rules[rule].bound_count && !p->rules[rule].holder;
 }
 
 static void type_plan(struct planner *p, const struct cat_event *e, struct plan_type *type)
 {
-	const struct catalogue *c = p->b->c;
 	uint16_t *rules = p->listed, *members = p->members;
 	uint32_t member_count = 0, always_count = 0;
 
-	type->holder_bits = build_array(p->b, uint64_t, c->subscription_words + 1);
+	holders_plan(p, e, type);
 	uint32_t count = type_rules(p, e, type, rules);
 	for (uint32_t i = 0; i < count; i++)
-		if (p->rules[rules[i]].bound_count)
+		if (is_member(p, rules[i]))
 			members[member_count++] = rules[i];
 	if (member_count < PLAN_INDEXED_RULES_MIN || p->bytes > PLAN_BYTES_MAX)
 		member_count = 0;
 	uint16_t *always = build_array(p->b, uint16_t, count - member_count + 1);
 	for (uint32_t i = 0; i < count; i++)
-		if (!member_count || !p->rules[rules[i]].bound_count)
+		if (!member_count || !is_member(p, rules[i]))
 			always[always_count++] = rules[i];
 	type->always = always;
 	type->always_count = always_count;

@@ -19,6 +19,7 @@
 enum {
 	PLAN_BOUNDS_MAX = 4,	     /* of one rule */
 	PLAN_INDEXED_RULES_MIN = 16, /* of one type; fewer are evaluated without an index */
+	PLAN_ACTOR_RULES_MAX = 16, /* of one type: subscriptions evaluated before it is known who has them */
 	PLAN_FIELDS_MAX = 1024,
 };
 
@@ -44,7 +45,8 @@ struct plan_rule {
 	bool columns; /* cel_columns_can(): else its rows go to cel_eval() */
 	bool money;   /* it compares amounts with money: event.currency is asked for */
 	bool holder;  /* a subscription whose condition reads profile, me or param */
-	bool exact;   /* where all bounded fields have values: true exactly inside all of the bounds */
+	bool actor; /* of the holder it reads the profile only: where the actor is the holder, the actor's */
+	bool exact; /* where all bounded fields have values: true exactly inside all of the bounds */
 	uint8_t bound_count;
 	const struct plan_bound *bounds; /* the first is the one it is indexed by */
 };
@@ -67,10 +69,12 @@ struct plan_index {
 
 struct plan_type {
 	uint32_t always_count, index_count, field_count;
-	const uint16_t *always; /* not indexed, ascending; without subscriptions that read the holder */
+	const uint16_t *always; /* not indexed, ascending */
 	const struct plan_index *indexes;
 	const uint16_t *fields; /* that its indexes and checks read */
 	bool holder;		/* any subscription that reads the holder */
+	bool actor;		/* those that read the actor's profile only are few: they stand in always */
+	bool holder_rest;	/* some others that read the holder */
 	uint64_t *holder_bits;	/* bit per rule number - catalogue.subscription_first */
 };
 

@@ -130,29 +130,46 @@ static void header_column(const struct rules_work *w, enum event_field field, st
 	}
 }
 
-static void value_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to)
+/* A value that needs 64 bits and a status only. */
+static inline void column_set_plain(struct column_room *to, uint32_t i, const struct value *v)
+{
+	to->bits[i] = v->i;
+	to->status[i] = column_status((enum value_status)v->status, v->bytes);
+}
+
+static void value_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to,
+			 bool plain)
 {
 	const struct group *g = &w->group;
 
 	for (uint32_t i = 0; i < g->count; i++) {
 		const struct event *e = g->e[i];
 		const struct value *from = space == SPACE_AGG ? e->aggregates : e->body_fields;
-		column_set(to, i, &from[index]);
+		if (plain)
+			column_set_plain(to, i, &from[index]);
+		else
+			column_set(to, i, &from[index]);
 	}
 	values_finish(to, g->count);
 }
 
-static void row_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to)
+static void profile_column(const struct rules_work *w, uint16_t index, struct column_room *to)
+{
+	const struct group *g = &w->group;
+
+	for (uint32_t i = 0; i < g->count; i++) {
+		struct value v = row_attribute(w->store, w->c, g->e[i]->actor, index);
+		column_set(to, i, &v);
+	}
+	values_finish(to, g->count);
+}
+
+static void account_column(const struct rules_work *w, uint16_t index, struct column_room *to)
 {
 	const struct group *g = &w->group;
 	struct value account[ACCOUNT_FIELD_COUNT];
 
 	for (uint32_t i = 0; i < g->count; i++) {
-		if (space == SPACE_PROFILE) {
-			struct value v = row_attribute(w->store, w->c, g->e[i]->actor, index);
-			column_set(to, i, &v);
-			continue;
-		}
 		row_account(g->e[i]->account, account);
 		column_set(to, i, &account[index]);
 	}
@@ -169,9 +186,11 @@ const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint1
 	if (space == SPACE_EVENT)
 		header_column(w, (enum event_field)index, room);
 	else if (space == SPACE_AGG || space == SPACE_BODY)
-		value_column(w, space, index, room);
+		value_column(w, space, index, room, type != TYPE_STRING && type != TYPE_MONEY);
+	else if (space == SPACE_PROFILE)
+		profile_column(w, index, room);
 	else
-		row_column(w, space, index, room);
+		account_column(w, index, room);
 	if (type != TYPE_STRING)
 		room->column.bytes = NULL;
 	if (type != TYPE_MONEY)

@@ -66,6 +66,7 @@ struct unit {
 	uint8_t flags; /* enum row_kind_flags */
 	uint8_t status;
 	bool holds;
+	bool waits; /* to be evaluated; else what was found counts */
 };
 
 /* What an event has of a group: a stretch of found, one of units. */
@@ -85,6 +86,7 @@ struct group {
 	struct event *e[ROWS_MAX];
 	uint8_t fraud[ROWS_MAX], counted[ROWS_MAX]; /* as in the event */
 	bool all_fraud, all_counted;		    /* on every row */
+	bool any_account;			    /* has a record, at any row */
 	uint32_t first_found, first_seat, first_unit;
 };
 
