@@ -15,7 +15,7 @@
  * what is not idle, since user and system there are samples of the timer's tick. Exit 0: all was
  * acknowledged; 1; 2 usage.
  */
-#include "pace.h"
+#include "usage.h"
 
 #include <base/bytes.h>
 #include <bpf/bpf.h>
@@ -41,7 +41,7 @@ enum {
 	ANSWER_MS = 20000,
 	DISCARD_BYTES = 1 << 20,
 };
-static const int64_t SECOND = 1000000000, ACKS_NS = 1000000;
+static const int64_t ACKS_NS = 1000000;
 
 struct options {
 	const char *to; /* NULL: --sink */
@@ -50,10 +50,6 @@ struct options {
 	int cpu, sink_cpu;
 	pid_t engine;
 	bool bulk, bpf_stats, only_kept;
-};
-
-struct usage { /* all in ns */
-	int64_t from, wall, own, engine, busy, busy_sampled;
 };
 
 struct generator {
@@ -71,54 +67,6 @@ struct generator {
 	_Atomic uint64_t thrown; /* bytes */
 	int64_t thrower_ns;
 };
-
-/* ---- what it costs ---- */
-
-/* The CPU clock of another process: all its threads, ended ones too. */
-static int64_t process_ns(pid_t pid)
-{
-	enum { SCHEDULER_CLOCK = 2 };
-
-	return pid ? pace_clock((clockid_t)(~(unsigned)pid << 3 | SCHEDULER_CLOCK)) : 0;
-}
-
-/* Not idle, over all CPUs; and what the tick saw of user, nice, system, irq and softirq. */
-static void machine_ns(int64_t wall, int64_t *busy, int64_t *sampled)
-{
-	unsigned long long t[8] = { 0 };
-	FILE *f = fopen("/proc/stat", "re");
-	int64_t unit = SECOND / sysconf(_SC_CLK_TCK);
-
-	*busy = *sampled = 0;
-	if (!f)
-		return;
-	if (fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5],
-		   &t[6], &t[7]) == 8) {
-		*busy = wall * sysconf(_SC_NPROCESSORS_ONLN) - (int64_t)(t[3] + t[4] + t[7]) * unit;
-		*sampled = (int64_t)(t[0] + t[1] + t[2] + t[5] + t[6]) * unit;
-	}
-	fclose(f);
-}
-
-static struct usage usage_now(const struct generator *g)
-{
-	struct usage u = { .wall = pace_now(),
-			   .own = pace_clock(CLOCK_THREAD_CPUTIME_ID),
-			   .engine = process_ns(g->o.engine) };
-
-	machine_ns(u.wall, &u.busy, &u.busy_sampled);
-	return u;
-}
-
-static struct usage usage_between(struct usage a, struct usage b)
-{
-	return (struct usage){ .from = a.wall,
-			       .wall = b.wall - a.wall,
-			       .own = b.own - a.own,
-			       .engine = b.engine - a.engine,
-			       .busy = b.busy - a.busy,
-			       .busy_sampled = b.busy_sampled - a.busy_sampled };
-}
 
 /* ---- frames ---- */
 
@@ -380,9 +328,9 @@ static bool run(struct generator *g)
 
 	if (g->o.bpf_stats && stats < 0)
 		fprintf(stderr, "generate: no BPF run times: %s\n", strerror(errno));
-	struct usage before = usage_now(g);
+	struct usage before = usage_now(g->o.engine);
 	bool good = events_send(g) && all_acknowledged(g);
-	g->usage = usage_between(before, usage_now(g));
+	g->usage = usage_between(before, usage_now(g->o.engine));
 	if (stats >= 0)
 		close(stats); /* and they are off again */
 	return good;
@@ -427,7 +375,7 @@ static void report(const struct generator *g)
 	       (unsigned long long)g->made, (unsigned long long)g->sent, (unsigned long long)g->kept,
 	       (unsigned long long)(g->sent - g->kept), (double)u->wall / 1e9,
 	       (double)g->sent * 1e9 / (double)u->wall, (unsigned long long)g->o.seed, (long long)u->engine,
-	       (long long)u->own, (long long)g->thrower_ns, (long long)u->busy, (long long)u->busy_sampled,
+	       (long long)u->own, (long long)g->thrower_ns, (long long)u->busy, (long long)u->sampled,
 	       (unsigned long long)g->acks, (unsigned long long)g->window_waits, (long long)g->late_max,
 	       (long long)u->from, (long long)(u->from + u->wall));
 }

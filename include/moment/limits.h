@@ -53,10 +53,14 @@ enum {
 	AGGREGATE_VALUES_MAX = 256,
 	KEYS_MAX = 16, /* what windows are kept per: customer, account, card and what `per` lists */
 	KEY_PARTS_MAX = 4,
+	KEYS_BOUND_MAX = 1000000, /* `keys: n` of one aggregate */
+	WINDOW_DAYS_MAX = 400,	  /* `within` of an aggregate or pattern; longer: for ever, without it */
 	PATTERNS_MAX = 32,
 	PATTERN_STEPS_MAX = 8,
+	STEP_TIMES_MAX = 1000, /* `times` of one step */
 	ZONES_MAX = 1024,
 	LISTS_MAX = 256,
+	LIST_VALUES_MAX = 65536, /* of all lists together */
 	RULES_MAX = 16384, /* fraud, critical and subscriptions together */
 	PARAMS_MAX = 16,   /* of one subscription kind */
 	CHANNELS_MAX = 16,
@@ -82,6 +86,13 @@ enum {
 	TEXT_BYTES_MAX = 20000, /* one rendered text */
 	MESSAGE_BODY_BYTES_MAX = TEXT_BYTES_MAX + 2048,
 	REASONS_MAX = 8, /* rules named in a VERDICT */
+};
+
+/* What a tick gives to a running checkpoint: its budget is theirs together, some 0.1 ms */
+enum {
+	CHECKPOINT_CELLS_A_TICK = 512, /* windows and references */
+	CHECKPOINT_CHUNKS_A_TICK = 4,  /* of the outbox: 64 KiB each */
+	CHECKPOINT_PAGES_A_TICK = 4,   /* of legs */
 };
 
 /* Journal and outbox */

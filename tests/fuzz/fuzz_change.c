@@ -1,4 +1,4 @@
-// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/row.c user/cel/*.c user/base/*.c
+// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/index.c user/profile/row.c user/cel/*.c user/base/*.c
 /*
  * fuzz_change.c: bodies of PROFILE (customer, account) and SUBSCRIBE into a store, under two catalogues in
  * turn.

@@ -7,6 +7,7 @@ import glob
 import os
 import re
 from typing import Any, NamedTuple, Optional
+from zoneinfo import available_timezones
 
 import yaml
 
@@ -25,6 +26,7 @@ TOUCHPOINTS = ["", "pos", "online", "atm", "branch", "app", "web", "call_centre"
 CATEGORIES = {"critical": 1, "regulatory": 2, "alert": 3, "service": 4, "collections": 5, "advice": 6, "offer": 7}
 STAGES = ("request", "authorised", "posted", "released")
 ROLES = ("owner", "co_owner", "authorised", "guardian", "delegate")
+ZONES = available_timezones()
 # Names of ISO 18245 codes that a catalogue may write as mcc.NAME.
 MCC = {"gambling": 7995}
 
@@ -36,7 +38,13 @@ EVENT_FIELDS = {
     "original_currency": (INT, PLAIN),
 }
 ACCOUNT_FIELDS = {"currency": INT, "alias": STRING, "status": STRING, "holders": INT}
-AGGREGATE_FUNCTIONS = ("count", "sum", "mean", "min", "max", "last")
+AGGREGATE_FUNCTIONS = ("count", "sum", "mean", "min", "max", "last", "deviation", "distinct")
+# What an aggregate takes of an event besides its body fields.
+AGGREGATE_FIELDS = ("amount", "base", "balance", "time", "country", "mcc", "currency", "touchpoint", "customer")
+KEY_PARTS = ("customer", "account", "card", "currency")  # and body.x
+CALENDAR_REACH = {"day": 3 * DURATION_UNITS["d"], "week": 9 * DURATION_UNITS["d"], "month": 33 * DURATION_UNITS["d"]}  # and zones change
+WITHIN_MAX = 400 * DURATION_UNITS["d"]
+PATTERN_CODES = 1 << 16  # the pseudo types pattern.NAME have numbers behind all codes
 
 
 class EventType(NamedTuple):
@@ -53,15 +61,35 @@ class Attribute(NamedTuple):
 
 class Aggregate(NamedTuple):
     name: str
-    function: str
-    field: Optional[str]
-    per: str
-    within: Optional[int]  # ns; None = for ever
+    function: str  # "step": of a pattern, without a value
+    fields: tuple  # "amount", "body.x"; one, several of a record, or none for count
+    record: bool  # `last` of a list of fields: agg.NAME.FIELD
+    per: tuple  # the parts of the key, in one order
+    within: Optional[int]  # ns; None = for ever, or calendar
+    calendar: Optional[str]
     before: bool
     types: frozenset  # codes
     where: Any  # Typed or None
     identity: str  # of its definition: its state survives a reload exactly when this stays
     mixed: bool
+
+    @property
+    def field(self):
+        return self.fields[0] if self.fields else None
+
+    @property
+    def reach(self):
+        """The longest that it looks back, ns; None = for ever."""
+        return self.within if self.calendar is None else CALENDAR_REACH[self.calendar]
+
+
+class Pattern(NamedTuple):
+    name: str
+    code: int  # of its pseudo type
+    per: tuple
+    steps: tuple  # (Aggregate, times)
+    unless: Optional[Aggregate]
+    within: int
 
 
 class Param(NamedTuple):
@@ -85,6 +113,7 @@ class Rule(NamedTuple):
     channels: tuple
     for_whom: Optional[str]
     params: dict
+    confidential: bool  # fraud: scores, and no verdict names it
 
 
 class Loader(yaml.SafeLoader):
@@ -176,9 +205,12 @@ class Catalogue:
             initial = yaml_value(spec["default"], spec["type"]) if "default" in spec else NO_DATA
             self.attributes[name] = Attribute(spec["type"], initial)
         self.channels = {name: (spec or {}).get("max", 1 << 30) for name, spec in self.section("channels").items()}
+        self.read_lists(self.section("lists"))
         self.aggregates = {}
+        self.keys = {}  # parts -> how many of one owner, 0 = any number
         for name, spec in self.section("aggregates").items():
             self.aggregates[name] = self.aggregate(name, spec)
+        self.read_patterns(self.section("patterns"))
         self.read_fraud()
         self.critical = self.read_rules("critical", self.section("critical"))
         self.subscriptions = self.read_rules("subscription", self.section("subscriptions"))
@@ -217,6 +249,7 @@ class Catalogue:
             self.codes[name] = event.code
         self.groups = {name: self.types(members) for name, members in groups.items()}
         self.groups["any"] = frozenset(self.codes.values())
+        self.pattern_codes = {f"pattern.{name}": PATTERN_CODES + number for number, name in enumerate(self.section("patterns"))}
 
     def types(self, names):
         if isinstance(names, str):
@@ -225,9 +258,33 @@ class Catalogue:
         for name in names:
             if name in self.codes:
                 codes.add(self.codes[name])
+            elif name.startswith("pattern."):
+                codes.add(self.pattern_codes[name])
             else:
                 codes |= self.groups[name]
         return frozenset(codes)
+
+    def read_lists(self, lists):
+        """lists.NAME: ints or strings; a constant may stand for an int."""
+        self.lists = {}
+        for name, raw in lists.items():
+            values = [self.list_value(each) for each in raw]
+            assert len({type(value) for value in values}) <= 1, name
+            self.lists[name] = (INT if values and isinstance(values[0], int) else STRING, tuple(sorted(set(values))))
+
+    @staticmethod
+    def list_value(raw):
+        if isinstance(raw, str) and raw.split(".")[0] in ("country", "currency", "touchpoint", "mcc") and raw.count(".") == 1:
+            symbol = constant(*raw.split("."))
+            return raw if symbol is None else symbol.get(None)
+        return raw
+
+    def zone_of(self, profile):
+        """The zone of who has this record: its attribute `zone` if that names one, else the bank's."""
+        if profile is None or "zone" not in self.attributes:
+            return self.zone
+        name = profile.get("zone", self.attributes["zone"].initial)
+        return name if name in ZONES else self.zone
 
     # ---- what names mean ----
 
@@ -240,12 +297,15 @@ class Catalogue:
                 return self.profile_symbol(rest)
             if space in ("country", "currency", "touchpoint", "mcc"):
                 return constant(space, rest)
+            if space == "lists" and rest in self.lists:
+                type_, values = self.lists[rest]
+                return Symbol(cel.list_of(type_), PLAIN, lambda env: values)
             if section == "where":
                 return None
             if space == "account" and rest in ACCOUNT_FIELDS:
                 return Symbol(ACCOUNT_FIELDS[rest], PLAIN, account_getter(rest))
-            if space == "agg" and rest in self.aggregates:
-                return self.aggregate_symbol(self.aggregates[rest])
+            if space == "agg" and rest.partition(".")[0] in self.aggregates:
+                return self.aggregate_symbol(self.aggregates[rest.partition(".")[0]], rest.partition(".")[2])
             if section == "subscription" and space == "me":
                 return {"customer": Symbol(INT, PLAIN, lambda env: env.customer),
                         "role": Symbol(STRING, PLAIN, lambda env: env.role)}.get(rest)
@@ -274,33 +334,90 @@ class Catalogue:
 
         return Symbol(type_, PLAIN, get)
 
-    @staticmethod
-    def aggregate_symbol(aggregate):
-        function, field = aggregate.function, aggregate.field
-        type_ = DOUBLE if function == "mean" else TIMESTAMP if field == "time" else INT
-        unit = PLAIN
-        if type_ == INT and field == "base":
-            unit = BASE
-        if type_ == INT and field in ("amount", "balance") and aggregate.per == "account" and not aggregate.mixed:
-            unit = EVENT
+    def aggregate_symbol(self, aggregate, part):
+        """agg.NAME, or agg.NAME.PART of a record."""
+        names = [field.removeprefix("body.") for field in aggregate.fields]
+        if aggregate.record != bool(part) or (part and part not in names):
+            raise Refused(f"agg.{aggregate.name}: a record has parts and nothing else has")
+        place = names.index(part) if part else 0
+        type_, unit = self.aggregate_type(aggregate, aggregate.fields[place] if aggregate.fields else None)
         name = aggregate.name
+        if part:
+            return Symbol(type_, unit, lambda env: env.agg(name)[place])
         return Symbol(type_, unit, lambda env: env.agg(name))
 
-    # ---- aggregates ----
+    def aggregate_type(self, aggregate, field):
+        if aggregate.function in ("mean", "deviation"):
+            return DOUBLE, PLAIN
+        if aggregate.function in ("count", "distinct"):
+            return INT, PLAIN
+        if field.startswith("body."):
+            return self.fields[field[5:]], PLAIN
+        if field == "base":
+            return INT, BASE
+        one_currency = "account" in aggregate.per or "currency" in aggregate.per
+        if field in ("amount", "balance") and one_currency and not aggregate.mixed:
+            return INT, EVENT
+        return TIMESTAMP if field == "time" else INT, PLAIN
+
+    # ---- aggregates and patterns ----
 
     def aggregate(self, name, spec):
         functions = [function for function in AGGREGATE_FUNCTIONS if function in spec]
         if len(functions) != 1:
             raise Refused(f"aggregate {name}: one function")
         function = functions[0]
-        field = None if function == "count" else spec[function]
+        named = [] if function == "count" else spec[function]
+        fields = tuple(self.field_name(each) for each in (named if isinstance(named, list) else [named]))
+        record = isinstance(named, list) and function == "last"
         types = self.types(spec["over"])
-        where = cel.compile_text(spec["where"], self.resolver("where"), BOOL) if "where" in spec else None
+        where = cel.compile_text(str_of(spec["where"]), self.resolver("where"), BOOL) if "where" in spec else None
         within = parse_span(spec["within"]) if "within" in spec else None
-        per = spec.get("per", "customer")
+        if within is not None and within > WITHIN_MAX:
+            raise Refused(f"aggregate {name}: at most 400d")
+        calendar = spec.get("calendar")
+        if calendar is not None and (within is not None or calendar not in ("day", "week", "month")):
+            raise Refused(f"aggregate {name}: calendar: {calendar}")
+        per = self.key(spec.get("per", "customer"), spec.get("keys"))
         before, mixed = bool(spec.get("before")), bool(spec.get("mixed"))
-        identity = repr((function, field, per, within, before, mixed, sorted(types), spec.get("where")))
-        return Aggregate(name, function, field, per, within, before, types, where, identity, mixed)
+        bank = (self.rates.bank if "base" in fields else None, self.zone if calendar else None)
+        identity = repr((function, fields, record, per, within, calendar, before, mixed, sorted(types), spec.get("where"), bank))
+        return Aggregate(name, function, fields, record, per, within, calendar, before, types, where, identity, mixed)
+
+    def field_name(self, name):
+        """"amount" as it is; "lat" and "body.lat" are the body field."""
+        if name in AGGREGATE_FIELDS:
+            return name
+        if name.removeprefix("body.") in self.fields:
+            return "body." + name.removeprefix("body.")
+        raise Refused(f"nothing is called {name}")
+
+    def key(self, per, keys_max):
+        """The parts in one order, whatever the order in which they are written; notes how many keys an owner may have."""
+        parts = set(per) if isinstance(per, list) else {"customer", "currency"} if per == "currency" else {per}
+        parts = tuple(sorted(parts, key=lambda part: (KEY_PARTS.index(part) if part in KEY_PARTS else 4, part)))
+        bounded = any(part.startswith("body.") for part in parts)
+        if bounded != (keys_max is not None):
+            raise Refused("keys: n stands with body fields, and only there")
+        if self.keys.setdefault(parts, keys_max or 0) != (keys_max or 0):
+            raise Refused(f"per {parts} with different keys")
+        return parts
+
+    def read_patterns(self, patterns):
+        self.patterns = {}
+        for name, spec in patterns.items():
+            per, within = self.key(spec.get("per", "customer"), spec.get("keys")), parse_span(spec["within"])
+            step = lambda types, when, place: Aggregate(
+                f"pattern.{name}.{place}", "step", (), False, per, within, None, False, self.types(types),
+                None if when is None else cel.compile_text(str_of(when), self.resolver("where"), BOOL),
+                repr(("step", per, within, sorted(self.types(types)), when)), False)
+            steps = tuple((step(each["events"], each.get("when"), place), int(each.get("times", 1)))
+                          for place, each in enumerate(spec["steps"]))
+            unless = step(spec["unless"], None, "unless") if "unless" in spec else None
+            self.patterns[name] = Pattern(name, self.pattern_codes["pattern." + name], per, steps, unless, within)
+        parts = [step for pattern in self.patterns.values() for step, _ in pattern.steps]
+        parts += [pattern.unless for pattern in self.patterns.values() if pattern.unless]
+        self.windowed = list(self.aggregates.values()) + parts
 
     # ---- rules ----
 
@@ -330,7 +447,7 @@ class Catalogue:
                     None if stages is None else frozenset([stages] if isinstance(stages, str) else stages),
                     spec.get("score", 0), spec.get("category", default_category),
                     None if fresh is None else parse_span(fresh), spec.get("message"),
-                    tuple(spec.get("channels") or self.channels), spec.get("for"), params)
+                    tuple(spec.get("channels") or self.channels), spec.get("for"), params, bool(spec.get("confidential")))
 
     @staticmethod
     def param(spec):
@@ -374,11 +491,12 @@ class Catalogue:
     # ---- by event type ----
 
     def index_rules(self):
-        self.fraud_of, self.critical_of, self.aggregates_of = {}, {}, {}
-        for code in self.events:
+        self.fraud_of, self.critical_of, self.aggregates_of, self.patterns_of = {}, {}, {}, {}
+        for code in list(self.events) + list(self.pattern_codes.values()):
             self.fraud_of[code] = [rule for rule in self.fraud.values() if code in rule.types]
             self.critical_of[code] = [rule for rule in self.critical.values() if code in rule.types]
-            self.aggregates_of[code] = [each for each in self.aggregates.values() if code in each.types]
+            self.aggregates_of[code] = [each for each in self.windowed if code in each.types]
+            self.patterns_of[code] = [each for each in self.patterns.values() if code in each.steps[-1][0].types]
 
 
 def str_of(raw):

@@ -1,15 +1,21 @@
-"""cel.py: the scalar part of CEL with three results, money and units (decisions 1 to 3).
+"""cel.py: CEL as rules may use it, with three results, money and units (decisions 1 to 3).
 
 Text -> tokens -> tree -> closures, one per node, that take an Env and give a value or a Bad. Types and units are
 worked out once, just as far as the meaning needs them: a catalogue is trusted to be valid, so Refused here means
 a broken test, but for the cases of test_model.py that refuse on purpose.
+
+A list is a tuple of elements of one type; an element may be a Bad, since `in` and the macros look at each by itself.
+Its type is written list(int); list() is the empty one, which goes with any.
 """
 import math
 import re
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+import geo
+import regex
 from money import parse_money
 from values import (CONVERT, DIVIDE_BY_ZERO, INT64_MAX, INT64_MIN, MODULUS_BY_ZERO, NO_DATA, OVERFLOW, RANGE, Bad,
                     Money, int64, worse)
@@ -143,7 +149,13 @@ class Parser:
 
     def member(self):
         tree = self.primary()
-        while self.accept("."):
+        while True:
+            if self.accept("["):
+                tree = ("index", tree, self.expression())
+                self.expect("]")
+                continue
+            if not self.accept("."):
+                return tree
             kind, name = self.next()
             if kind != "name":
                 raise Refused("a name is expected behind the point")
@@ -153,7 +165,6 @@ class Parser:
                 tree = ("name", tree[1] + "." + name)
             else:
                 raise Refused("no such field")
-        return tree
 
     def arguments(self, closing):
         items = []
@@ -398,8 +409,21 @@ def bool_of_string(s):
 
 
 def string_of_double(x):
-    text = repr(x)
-    return text[:-2] if text.endswith(".0") else text
+    """The shortest digits that give it back; written out from 0.0001 to below 1e21, else with an exponent."""
+    if math.isnan(x):
+        return "NaN"
+    if math.isinf(x):
+        return "+Inf" if x > 0 else "-Inf"
+    if x == 0:
+        return "-0" if math.copysign(1.0, x) < 0 else "0"
+    sign, digits, exponent = Decimal(repr(x)).normalize().as_tuple()
+    digits = "".join(map(str, digits))
+    scale = len(digits) + exponent - 1  # of the first digit
+    if -4 <= scale < 21:
+        words = f"{Decimal(repr(x)).normalize():f}".lstrip("-")
+    else:
+        words = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{scale:+03d}"
+    return "-" * sign + words
 
 
 def or_convert(value):
@@ -432,9 +456,56 @@ CONVERSIONS = {
 
 # ---- tree -> closures ----
 
+def list_of(type_):
+    return f"list({type_})"
+
+
+def element_type(type_):
+    """int of list(int), "" of list(); None when it is no list."""
+    return type_[5:-1] if type_.startswith("list(") else None
+
+
+def equal(x, y):
+    """== of two values; of lists, element by element: different when two elements are, else the worse of them."""
+    if type(x) is not tuple:
+        return x == y
+    if len(x) != len(y):
+        return False
+    results = [worse(a, b) if type(a) is Bad or type(b) is Bad else equal(a, b) for a, b in zip(x, y)]
+    if any(result is False for result in results):
+        return False
+    bad = worse(*results)
+    return True if bad is None else bad
+
+
+def any_of(results):
+    """|| over many: true when one is, else the worst that is no value, else false."""
+    if any(result is True for result in results):
+        return True
+    bad = worse(*results)
+    return False if bad is None else bad
+
+
+def all_of(results):
+    if any(result is False for result in results):
+        return False
+    bad = worse(*results)
+    return True if bad is None else bad
+
+
+def one_of(results):
+    """Looks at all of them: one that is no value makes the whole none."""
+    bad = worse(*results)
+    return sum(results) == 1 if bad is None else bad
+
+
+MACROS = {"exists": any_of, "all": all_of, "exists_one": one_of}
+
+
 class Compiler:
     def __init__(self, resolve):
         self.resolve = resolve  # dotted name -> Symbol, or None
+        self.variables = []  # (name, Symbol) of the macros around, the innermost last
 
     def compile(self, tree):
         return getattr(self, "node_" + tree[0])(*tree[1:])
@@ -443,7 +514,8 @@ class Compiler:
         return Typed(type_, PLAIN, lambda env: value)
 
     def node_name(self, name):
-        symbol = self.resolve(name)
+        symbol = next((symbol for variable, symbol in reversed(self.variables) if variable == name), None)
+        symbol = symbol or self.resolve(name)
         if symbol is None:
             raise Refused(f"nothing is called {name}")
         return Typed(*symbol)
@@ -469,6 +541,10 @@ class Compiler:
     def node_choose(self, condition, then, other):
         condition = self.wanted(condition, BOOL)
         then, other = self.compile(then), self.compile(other)
+        if element_type(then.type) == "" and element_type(other.type) is not None:
+            then = then._replace(type=other.type)
+        elif element_type(other.type) == "" and element_type(then.type) is not None:
+            other = other._replace(type=then.type)
         if then.type != other.type or {then.unit, other.unit} == {EVENT, BASE}:
             raise Refused("both sides of ?: need one type and one unit")
         unit = then.unit if then.unit != PLAIN else other.unit
@@ -509,14 +585,21 @@ class Compiler:
         return Typed(BOOL, PLAIN, run)
 
     def membership(self, tree, items):
-        if items[0] != "list":
-            raise Refused("in needs a list that is written out")
-        left = self.compile(tree)
-        equal = [self.comparison("==", left, self.compile(item)) for item in items[1]]
-        alone = left.run
+        left, right = self.compile(tree), self.compile(items)
+        inside = element_type(right.type)
+        if inside is None:
+            raise Refused("in needs a list")
+        value = [None]  # the element that is compared
+        element = Typed(inside or left.type, right.unit, lambda env: value[0])
+        same, alone, elements = self.comparison("==", left, element), left.run, right.run
 
         def run(env):
-            results = [compare(env) for compare in equal]
+            members = elements(env)
+            if type(members) is Bad:
+                return worse(alone(env), members)
+            results = []
+            for value[0] in members:
+                results.append(same(env))
             if any(result is True for result in results):
                 return True
             bad = worse(alone(env), *results)
@@ -527,8 +610,14 @@ class Compiler:
     def comparison(self, op, left, right):
         if MONEY in (left.type, right.type):
             return compare_money(op, left, right)
-        if left.type != right.type:
+        lists = element_type(left.type) is not None and element_type(right.type) is not None
+        if left.type != right.type and not (lists and "" in (element_type(left.type), element_type(right.type))):
             raise Refused(f"{left.type} {op} {right.type}")
+        if lists and op not in ("==", "!="):
+            raise Refused(f"lists have no order: {op}")
+        if lists:
+            same = strict(equal, left.run, right.run)
+            return same if op == "==" else strict(lambda x: not x, same)
         if {left.unit, right.unit} == {EVENT, BASE}:
             raise Refused("minor units of the event's currency against the bank's")
         return strict(COMPARE[op], left.run, right.run)
@@ -541,6 +630,11 @@ class Compiler:
             return Typed(DOUBLE, PLAIN, strict(DOUBLE_ARITHMETIC[op], left.run, right.run))
         if types == (STRING, STRING) and op == "+":
             return Typed(STRING, PLAIN, strict(lambda x, y: x + y, left.run, right.run))
+        if element_type(left.type) is not None and op == "+" and element_type(right.type) is not None:
+            if left.type != right.type and "list()" not in types:
+                raise Refused(f"{left.type} + {right.type}")
+            longer = right if left.type == "list()" else left
+            return Typed(longer.type, longer.unit, strict(lambda x, y: x + y, left.run, right.run))
         result = {
             (TIMESTAMP, "-", TIMESTAMP): DURATION,
             (TIMESTAMP, "+", DURATION): TIMESTAMP,
@@ -564,7 +658,45 @@ class Compiler:
         return left if left != PLAIN else (right if op == "*" else PLAIN)
 
     def node_list(self, items):
-        raise Refused("a list stands only behind in")
+        items = [self.compile(item) for item in items]
+        types, units = {item.type for item in items}, {item.unit for item in items}
+        if len(types) > 1 or {EVENT, BASE} <= units:
+            raise Refused("the elements of a list are of one type")
+        runs = [item.run for item in items]
+        unit = next((unit for unit in units if unit != PLAIN), PLAIN)
+        return Typed(list_of(types.pop() if types else ""), unit, lambda env: tuple(run(env) for run in runs))
+
+    def node_index(self, target, place):
+        target, place = self.compile(target), self.wanted(place, INT)
+        inside = element_type(target.type)
+        if not inside:
+            raise Refused(f"{target.type}[..]")
+        take = lambda items, at: items[at] if 0 <= at < len(items) else RANGE
+        return Typed(inside, target.unit, strict(take, target.run, place.run))
+
+    def macro(self, name, target, variable, body):
+        target = self.compile(target)
+        inside = element_type(target.type)
+        if inside is None or variable[0] != "name" or "." in variable[1]:
+            raise Refused(f"{name} needs a list and the name of an element")
+        value = [None]
+        self.variables.append((variable[1], Symbol(inside or INT, target.unit, lambda env: value[0])))
+        holds = self.wanted(body, BOOL).run
+        self.variables.pop()
+        combine, elements = MACROS[name], target.run
+
+        def run(env):
+            members = elements(env)
+            if type(members) is Bad:
+                return members
+            results = []
+            for element in members:
+                outer, value[0] = value[0], element
+                results.append(holds(env))
+                value[0] = outer
+            return combine(results)
+
+        return Typed(BOOL, PLAIN, run)
 
     def node_call(self, name, arguments):
         if name == "has" and len(arguments) == 1:
@@ -577,7 +709,9 @@ class Compiler:
         if len(arguments) != 1:
             raise Refused(f"{name} of {len(arguments)}")
         argument = self.compile(arguments[0])
-        if name == "size" and argument.type == STRING:
+        if name == "local" and argument.type == TIMESTAMP:
+            return Typed(TIMESTAMP, PLAIN, local_reading(argument.run))
+        if name == "size" and (argument.type == STRING or element_type(argument.type) is not None):
             return Typed(INT, PLAIN, strict(len, argument.run))
         if (name, argument.type) not in CONVERSIONS:
             raise Refused(f"{name}({argument.type})")
@@ -594,12 +728,21 @@ class Compiler:
         return Typed(BOOL, PLAIN, run)
 
     def node_method(self, name, target, arguments):
+        if (name, target) == ("km", ("name", "geo")):
+            runs = [self.wanted(argument, DOUBLE).run for argument in arguments]
+            if len(runs) != 4:
+                raise Refused("geo.km(lat, lon, lat, lon)")
+            return Typed(DOUBLE, PLAIN, strict(geo.km, *runs))
+        if name in MACROS and len(arguments) == 2:
+            return self.macro(name, target, *arguments)
+        if name == "matches":
+            return self.matches(target, arguments)
         target, arguments = self.compile(target), [self.compile(argument) for argument in arguments]
         runs = [target.run] + [argument.run for argument in arguments]
         types = [argument.type for argument in arguments]
         if target.type == STRING and name in STRING_METHODS and types == [STRING]:
             return Typed(BOOL, PLAIN, strict(STRING_METHODS[name], *runs))
-        if target.type == STRING and name == "size" and not types:
+        if name == "size" and not types and (target.type == STRING or element_type(target.type) is not None):
             return Typed(INT, PLAIN, strict(len, *runs))
         if target.type == TIMESTAMP and types in ([], [STRING]):
             if name == "getMilliseconds":
@@ -612,10 +755,34 @@ class Compiler:
         raise Refused(f"{target.type}.{name}")
 
 
+    def matches(self, target, arguments):
+        target = self.wanted(target, STRING)
+        if len(arguments) != 1 or arguments[0][:2] != ("literal", STRING):
+            raise Refused("matches takes one pattern that is written out")
+        try:
+            pattern = regex.compile_pattern(arguments[0][2])
+        except regex.NotSo as problem:
+            raise Refused(f"matches: {problem}") from None
+        return Typed(BOOL, PLAIN, strict(lambda text: pattern.search(text) is not None, target.run))
+
+
+def local_reading(run):
+    """The timestamp whose UTC reading is the local time in the zone of the profile in scope."""
+    def get(env):
+        ns = run(env)
+        if type(ns) is Bad:
+            return ns
+        there = local(ns, env.zone_of(env.profile))
+        return int64(ns + int(there.utcoffset().total_seconds()) * 10**9, RANGE)
+
+    return get
+
+
 class Env:
     """What a compiled expression reads. A name that has no value is NO_DATA there, never missing."""
 
-    __slots__ = ("event", "profile", "account", "customer", "role", "params", "agg", "currency", "rates")
+    __slots__ = ("event", "profile", "account", "customer", "role", "params", "agg", "currency", "rates",
+                 "zone_of")
 
 
 def compile_text(text, resolve, want=None):

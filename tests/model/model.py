@@ -126,6 +126,7 @@ class Event:
         self.stage = None
         self.base = None  # the amount in the bank's currency, or a Bad
         self.entered = False
+        self.codes = (header.type,)  # its type, and the pseudo types of the patterns that it completes
         self.env = None
 
 
@@ -493,18 +494,19 @@ class Model:
 
     # ---- windows ----
 
-    @staticmethod
-    def keys(event):
-        """[6] per -> key in the windows; None where the event does not have it."""
-        header, card = event.header, event.body.get("card")
-        return {
-            "customer": ("customer", header.customer) if header.customer else None,
-            "account": ("account", header.account) if header.account else None,
-            "card": ("card", card) if card is not None else None,
-        }
+    def keys(self, event):
+        """[6] parts -> key in the windows; None where the event does not have one of the parts."""
+        header, fields = event.header, event.env.event
+        have = {"customer": header.customer or None, "account": header.account or None, "card": event.body.get("card"),
+                "currency": header.currency}
+        keys = {}
+        for parts in self.catalogue.keys:
+            values = tuple(have[part] if part in have else fields.get(part) for part in parts)
+            keys[parts] = None if None in values else (parts, values)
+        return keys
 
     def enter(self, event, ref):
-        """The counted event goes into the windows of its customer, account and card, once."""
+        """The counted event goes into the windows of its keys, once."""
         header = event.header
         event.entered = True
         self.prepare(event)
@@ -517,13 +519,19 @@ class Model:
         entry.country, entry.mcc = header.country or None, header.mcc or None
         entry.touchpoint, entry.customer = header.touchpoint or None, header.customer
         entry.alive, entry.reversed, entry.posted, entry.released = True, 0, event.stage == "posted", False
+        entry.body = {name[5:]: value for name, value in event.env.event.items() if name.startswith("body.")}
         entry.changes_until = ref.first_now + self.catalogue.ref_memory if ref else 0
         feeds = [
             each
             for each in self.catalogue.aggregates_of[header.type]
             if each.where is None or each.where.run(event.env) is True
         ]
-        self.windows.enter(self.keys(event), feeds, entry, self.now)
+        keys = self.keys(event)
+        self.windows.enter(keys, feeds, entry, self.now)
+        for pattern in self.catalogue.patterns_of[header.type]:
+            if keys[pattern.per] and self.windows.completes(pattern, keys[pattern.per], header.time, event.position,
+                                                                     self.now):
+                event.codes += (pattern.code,)
         return entry
 
     def forget_provisional(self, number):
@@ -532,7 +540,7 @@ class Model:
         if customer is None or customer.profile is not None or customer.heard_now is None:
             return
         if self.now - customer.heard_now > PROVISIONAL_MEMORY:
-            self.windows.forget(("customer", number))
+            self.windows.forget(number)
 
     # ---- what expressions see ----
 
@@ -566,6 +574,7 @@ class Model:
         env.params = {}
         env.currency = header.currency
         env.rates = self.catalogue.rates
+        env.zone_of = self.catalogue.zone_of
         env.agg = self.aggregate_reader(event)
 
     def profile(self, number):
@@ -573,13 +582,14 @@ class Model:
         return customer.profile if customer else None
 
     def aggregate_reader(self, event):
-        keys, known = self.keys(event), {}
+        """The same values for every holder: those of the event's keys, calendars in its actor's zone [6]."""
+        keys, known, zone = self.keys(event), {}, self.catalogue.zone_of(event.env.profile)
 
         def read(name):
             if name not in known:
                 aggregate = self.catalogue.aggregates[name]
                 known[name] = self.windows.read(aggregate, keys[aggregate.per], event.header.time, event.position,
-                                                event.entered)
+                                                event.entered, zone, self.now)
             return known[name]
 
         return read
@@ -594,6 +604,12 @@ class Model:
             return event.stage in rule.stages
         return run in ("counted", "request")
 
+    @staticmethod
+    def listening(rules_of, event):
+        """The rules of its type and of the patterns that it completes, each once, by number."""
+        rules = {rule.number: rule for code in event.codes for rule in rules_of[code]}
+        return [rules[number] for number in sorted(rules)]
+
     def holds(self, rule, env):
         value = rule.when.run(env)
         if type(value) is Bad:
@@ -603,10 +619,10 @@ class Model:
 
     def run_fraud(self, event, run, hits):
         score, reasons = 0, []
-        for rule in self.catalogue.fraud_of[event.header.type]:
+        for rule in self.listening(self.catalogue.fraud_of, event):
             if self.runs(rule, event, run) and self.holds(rule, event.env):
                 score += rule.score
-                reasons.append(rule.name)
+                reasons += [] if rule.confidential else [rule.name]
                 hits.append(Hit(rule.name, "", "SCORED", None, ()))
         return max(INT32_MIN, min(score, INT32_MAX)), reasons
 
@@ -623,7 +639,7 @@ class Model:
         return [(header.customer, "owner")] if header.customer else []
 
     def run_critical(self, event, run, hits, messages):
-        for rule in self.catalogue.critical_of[event.header.type]:
+        for rule in self.listening(self.catalogue.critical_of, event):
             if self.runs(rule, event, run) and self.holds(rule, event.env):
                 actor = event.header.customer
                 recipients = [actor] if actor else []
@@ -648,7 +664,7 @@ class Model:
 
     def concerns(self, event, run, rule, subscription, number, role):
         header = event.header
-        if header.type not in rule.types or not self.runs(rule, event, run):
+        if rule.types.isdisjoint(event.codes) or not self.runs(rule, event, run):
             return False
         if subscription.accounts and header.account not in subscription.accounts:
             return False

@@ -76,18 +76,40 @@ static void print_count(FILE *to, const char *what, unsigned n)
 	fprintf(to, "%-16s %6u\n", what, n);
 }
 
+/* Keys with a bound, and how many there can be of one owner. */
+static void print_key(const struct catalogue *c, const struct cat_key *key, FILE *to)
+{
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < c->aggregate_count; i++)
+		used += &c->keys[c->aggregates[i].per] == key;
+	fprintf(to, "  %-32s %u aggregate%s", key->name, used, used == 1 ? "" : "s");
+	if (key->keys_max)
+		fprintf(to, ", the %u of each owner that were used last", key->keys_max);
+	fputc('\n', to);
+}
+
 void catalogue_summary_print(const struct catalogue *c, FILE *to)
 {
-	unsigned dropped = 0;
+	unsigned dropped = 0, steps = 0;
 
 	for (unsigned i = 0; i < c->event_count; i++)
-		dropped += c->interest->type[c->events[i].code].action == INTEREST_DROP;
+		dropped += c->events[i].pattern < 0 &&
+			   c->interest->type[c->events[i].code].action == INTEREST_DROP;
 	fprintf(to, "%-16s %016" PRIx64 "%016" PRIx64 "\n", "catalogue", c->hash.high, c->hash.low);
-	print_count(to, "event types", c->event_count);
+	print_count(to, "event types", (unsigned)c->event_count - c->pattern_count);
 	print_count(to, "  dropped", dropped);
 	print_count(to, "body fields", c->field_count);
 	print_count(to, "attributes", c->attribute_count);
-	print_count(to, "aggregates", c->aggregate_count);
+	for (unsigned i = 0; i < c->aggregate_count; i++)
+		steps += c->aggregates[i].function == AGG_STEP;
+	print_count(to, "lists", c->list_count);
+	print_count(to, "aggregates", c->aggregate_count - steps);
+	print_count(to, "patterns", c->pattern_count);
+	print_count(to, "  steps", steps);
+	print_count(to, "keys of windows", c->key_count);
+	for (unsigned i = 0; i < c->key_count; i++)
+		print_key(c, &c->keys[i], to);
 	print_count(to, "fraud rules", c->critical_first);
 	print_count(to, "critical rules", (unsigned)c->subscription_first - c->critical_first);
 	print_count(to, "subscriptions", (unsigned)c->rule_count - c->subscription_first);
@@ -99,6 +121,8 @@ void catalogue_summary_print(const struct catalogue *c, FILE *to)
 	fputc('\n', to);
 	print_count(to, "currencies", (unsigned)c->rates.count + 1);
 	fprintf(to, "%-16s %s, %u offsets\n", "zone", c->zone.name, c->zone.count);
+	if (c->zone_count)
+		print_count(to, "  of customers", c->zone_count);
 }
 
 const struct zone *catalogue_zone(const struct catalogue *c, const struct value *name)

@@ -199,8 +199,9 @@ struct cat_rule {
 	enum rule_section section;
 	uint16_t number; /* index in catalogue.rules: the order of evaluation */
 	struct cel_program when;
-	uint8_t stages; /* bits 1 << event_stage; 0 = the first authorised or posted of a transaction */
-	int32_t score;	/* fraud */
+	uint8_t stages;	   /* bits 1 << event_stage; 0 = the first authorised or posted of a transaction */
+	int32_t score;	   /* fraud */
+	bool confidential; /* fraud: scores, and its name leaves in no verdict, metric or status */
 	enum message_category category;
 	int64_t fresh_ns;
 	uint16_t message; /* index in messages; critical and subscriptions */

@@ -90,6 +90,17 @@ static void event_code(struct build *b, uint32_t number, const struct node *n)
 	b->c->event_by_code[code] = (int16_t)number;
 }
 
+/* What is no event of a frame: pattern.NAME, and what later versions have. */
+static bool is_engine_event(const char *name)
+{
+	static const char *const prefixes[] = { "pattern.", "timer.", "segment.", "journey." };
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
 static void event_compile(struct build *b, uint32_t number)
 {
 	static const char *const histories[] = { "full", "rules" };
@@ -100,6 +111,12 @@ static void event_compile(struct build *b, uint32_t number)
 	event->name = entry->name;
 	if (strcmp(event->name, "any") == 0)
 		build_problem(b, entry->key, "'any' is the group of all event types, expected another name");
+	if (is_engine_event(event->name))
+		build_problem(
+			b, entry->key,
+			"found the event type '%.80s', but such names are for what the engine itself finds; "
+			"expected another name",
+			event->name);
 	map_check(b, entry->key, entry->value, MAP_EVENT);
 	if ((n = yaml_get(entry->value, "code")) && n->kind == NODE_SCALAR)
 		event_code(b, number, n);
@@ -111,14 +128,42 @@ static void event_compile(struct build *b, uint32_t number)
 
 static void event_set_all(const struct build *b, struct event_set *out)
 {
-	for (unsigned i = 0; i < b->c->event_count; i++)
+	for (unsigned i = 0; i < b->type_count; i++)
 		out->bits[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
-/* A name of a list: a type, a group or any. */
-static bool event_name_add(struct build *b, const struct node *n, bool groups, struct event_set *out)
+static bool engine_event_add(struct build *b, const struct node *n, enum events_for use,
+			     struct event_set *out)
 {
-	static const char *const later[] = { "pattern.", "timer.", "segment.", "journey." };
+	const char *name = n->text + strlen("pattern.");
+	char near[96];
+	int64_t number;
+
+	if (strncmp(n->text, "pattern.", strlen("pattern.")) != 0) {
+		build_problem(b, n, "not yet: '%.64s' as an event is not built", n->text);
+		return false;
+	}
+	if (use != EVENTS_OF_RULE) {
+		build_problem(b, n, "found '%.80s', which only rules can listen to; expected an event type%s",
+			      n->text, use == EVENTS_OF_GROUP ? " (a group holds types only)" : " or group");
+		return false;
+	}
+	number = names_find(&b->patterns, name);
+	if (number < 0) {
+		if (!b->incomplete)
+			build_problem(b, n, "found '%.80s', but there is no pattern of that name%s", n->text,
+				      names_suggest(b, &b->patterns, name, near, sizeof near));
+		return false;
+	}
+	number += b->type_count;
+	out->bits[number / 64] |= UINT64_C(1) << (number % 64);
+	return true;
+}
+
+/* A name of a list: a type, a group or any. */
+static bool event_name_add(struct build *b, const struct node *n, enum events_for use, struct event_set *out)
+{
+	bool groups = use != EVENTS_OF_GROUP;
 	char near[96] = "", group_near[96] = "";
 	int64_t number = n->kind == NODE_SCALAR ? names_find(&b->events, n->text) : -1;
 
@@ -138,11 +183,8 @@ static bool event_name_add(struct build *b, const struct node *n, bool groups, s
 			out->bits[i] |= b->group_sets[number].bits[i];
 		return true;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(later); i++)
-		if (strncmp(n->text, later[i], strlen(later[i])) == 0) {
-			build_problem(b, n, "not yet: '%.64s' as an event is not built", n->text);
-			return false;
-		}
+	if (is_engine_event(n->text))
+		return engine_event_add(b, n, use, out);
 	if (b->incomplete)
 		return false;
 	names_suggest(b, &b->events, n->text, near, sizeof near);
@@ -153,8 +195,8 @@ static bool event_name_add(struct build *b, const struct node *n, bool groups, s
 	return false;
 }
 
-static bool list_resolve(struct build *b, const struct node *list, const char *what, bool groups,
-			 struct event_set *out)
+bool events_resolve(struct build *b, const struct node *list, const char *what, enum events_for use,
+		    struct event_set *out)
 {
 	bool good = true;
 
@@ -165,7 +207,7 @@ static bool list_resolve(struct build *b, const struct node *list, const char *w
 		return false;
 	}
 	for (const struct node *n = list->first; n; n = n->next) {
-		good &= event_name_add(b, n, groups, out);
+		good &= event_name_add(b, n, use, out);
 		for (const struct node *m = list->first; m != n; m = m->next)
 			if (m->kind == NODE_SCALAR && n->kind == NODE_SCALAR &&
 			    strcmp(m->text, n->text) == 0) {
@@ -174,11 +216,6 @@ static bool list_resolve(struct build *b, const struct node *list, const char *w
 			}
 	}
 	return good;
-}
-
-bool events_resolve(struct build *b, const struct node *list, const char *what, struct event_set *out)
-{
-	return list_resolve(b, list, what, true, out);
 }
 
 static void group_compile(struct build *b, uint32_t number)
@@ -194,27 +231,62 @@ static void group_compile(struct build *b, uint32_t number)
 		build_problem(b, entry->value, "found %s, expected a list of event types: [a, b]",
 			      node_found(entry->value, found, sizeof found));
 	else
-		list_resolve(b, entry->value, entry->name, false, &b->group_sets[number]);
+		events_resolve(b, entry->value, entry->name, EVENTS_OF_GROUP, &b->group_sets[number]);
+}
+
+/* Types behind those of frames, one a pattern; patterns.c fills them. */
+static void pattern_types(struct build *b)
+{
+	const struct section *patterns = &b->sections[IN_PATTERNS];
+
+	names_build(b, &b->patterns, patterns);
+	for (uint32_t i = 0; i < patterns->count; i++) {
+		struct cat_event *event = &b->event[b->type_count + i];
+		char name[sizeof "pattern." + NAME_BYTES_MAX];
+		int n = snprintf(name, sizeof name, "pattern.%.*s", NAME_BYTES_MAX,
+				 patterns->entries[i].name);
+		event->name = build_copy(b, name, (size_t)n);
+		event->history = HISTORY_RULES;
+		event->pattern = (int16_t)i;
+	}
+}
+
+static void check_count(struct build *b)
+{
+	struct section *patterns = &b->sections[IN_PATTERNS];
+	uint32_t types = b->sections[IN_EVENTS].count;
+
+	if (types + patterns->count <= EVENT_TYPES_MAX)
+		return;
+	build_problem(b, patterns->entries[0].key,
+		      "the catalogue has %u event types and %u patterns, the limit is %d together", types,
+		      patterns->count, EVENT_TYPES_MAX);
+	patterns->count = 0;
+	b->incomplete = true;
 }
 
 void events_compile(struct build *b)
 {
 	struct catalogue *c = b->c;
 
+	check_count(b);
+
 	c->event_by_code = build_array(b, int16_t, INTEREST_TYPES);
 	memset(c->event_by_code, 0xff, sizeof(int16_t) * INTEREST_TYPES);
 	b->field = build_array(b, struct cat_field, BODY_FIELDS_MAX);
 	c->fields = b->field;
-	c->event_count = (uint16_t)b->sections[IN_EVENTS].count;
+	b->type_count = (uint16_t)b->sections[IN_EVENTS].count;
+	c->event_count = (uint16_t)(b->type_count + b->sections[IN_PATTERNS].count);
 	b->event = build_array(b, struct cat_event, c->event_count + 1);
 	c->events = b->event;
 	names_build(b, &b->events, &b->sections[IN_EVENTS]);
 	names_build(b, &b->groups, &b->sections[IN_GROUPS]);
 	b->group_sets = build_scratch_array(b, struct event_set, b->groups.count + 1);
-	for (uint32_t i = 0; i < c->event_count; i++) {
+	for (uint32_t i = 0; i < b->type_count; i++) {
 		b->event[i].pattern = -1;
 		event_compile(b, i);
 	}
+	pattern_types(b);
 	for (uint32_t i = 0; i < b->sections[IN_GROUPS].count; i++)
 		group_compile(b, i);
 }

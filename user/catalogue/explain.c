@@ -152,12 +152,36 @@ static void print_aggregates(const struct catalogue *c, const struct cat_event *
 	const char *before = "aggregates ";
 
 	for (unsigned a = 0; a < c->aggregate_count; a++)
-		if (e->feeds >> a & 1) {
+		if (e->feeds >> a & 1 && c->aggregates[a].function != AGG_STEP) {
 			fprintf(to, "%s%s%s", *between, before, c->aggregates[a].name);
 			*between = ", ";
 			before = "";
 		}
-	if (e->feeds)
+	if (!*before)
+		*between = "; ";
+}
+
+static bool pattern_sees(const struct cat_pattern *p, const struct cat_event *e)
+{
+	bool sees = p->unless >= 0 && e->feeds >> p->unless & 1;
+
+	for (unsigned i = 0; i < p->step_count; i++)
+		sees |= e->feeds >> p->steps[i].aggregate & 1;
+	return sees;
+}
+
+static void print_patterns(const struct catalogue *c, const struct cat_event *e, const char **between,
+			   FILE *to)
+{
+	const char *before = "patterns ";
+
+	for (unsigned i = 0; i < c->pattern_count; i++)
+		if (pattern_sees(&c->patterns[i], e)) {
+			fprintf(to, "%s%s%s", *between, before, c->patterns[i].name);
+			*between = ", ";
+			before = "";
+		}
+	if (!*before)
 		*between = "; ";
 }
 
@@ -177,6 +201,7 @@ static void print_users(const struct catalogue *c, const struct cat_event *e, FI
 		between = "; ";
 	}
 	print_aggregates(c, e, &between, to);
+	print_patterns(c, e, &between, to);
 	print_names(c, "fraud ", e->fraud, e->fraud_count, &between, to);
 	print_names(c, "critical ", e->critical, e->critical_count, &between, to);
 	for (unsigned r = c->subscription_first; r < c->rule_count; r++)
@@ -276,6 +301,8 @@ static void columns_measure(const struct catalogue *c, int *name, int *condition
 	*name = (int)strlen("event type");
 	*condition = (int)strlen("condition");
 	for (unsigned i = 0; i < c->event_count; i++) {
+		if (c->events[i].pattern >= 0)
+			continue;
 		type_need(c, &c->events[i], &need);
 		int bytes = (int)strlen(c->events[i].name), words = (int)conditions_words(&need).bytes;
 		if (bytes > *name)
@@ -299,6 +326,8 @@ void catalogue_interest_print(const struct catalogue *c, FILE *to)
 		struct interest_need need;
 		struct words w;
 
+		if (e->pattern >= 0) /* no frame has it: nothing to keep */
+			continue;
 		type_need(c, e, &need);
 		w = conditions_words(&need);
 		fprintf(to, "%-*s  %5u  %-7s  %-*s  ", name, e->name, e->code, need_action(&need), condition,

@@ -24,9 +24,9 @@
 static const struct key_spec file_keys[] = {
 	MAY("bank", MAP),     MAY("rates", MAP),      MAY("events", MAP),   MAY("groups", MAP),
 	MAY("profile", MAP),  MAY("aggregates", MAP), MAY("fraud", MAP),    MAY("subscriptions", MAP),
-	MAY("critical", MAP), MAY("channels", MAP),   MAY("messages", MAP), NEXT("patterns"),
+	MAY("critical", MAP), MAY("channels", MAP),   MAY("messages", MAP), MAY("patterns", MAP),
 	NEXT("timers"),	      NEXT("offers"),	      NEXT("journeys"),	    NEXT("policy"),
-	NEXT("categories"),   NEXT("lists"),	      NEXT("places"),	    NEXT("segments"),
+	NEXT("categories"),   MAY("lists", MAP),      NEXT("places"),	    NEXT("segments"),
 	NEXT("retention"),    NEXT("cases"),
 };
 
@@ -44,12 +44,18 @@ static const struct key_spec attribute_keys[] = { NEED("type", SCALAR), MAY("def
 						  NEXT("protected"), NEXT("pii") };
 
 static const struct key_spec aggregate_keys[] = {
-	NEED("over", LIST),    MAY("where", SCALAR), MAY("per", ANY),	   MAY("within", SCALAR),
-	MAY("before", SCALAR), MAY("mixed", SCALAR), MAY("count", SCALAR), MAY("sum", SCALAR),
-	MAY("mean", SCALAR),   MAY("min", SCALAR),   MAY("max", SCALAR),   MAY("last", ANY),
-	NEXT("calendar"),      NEXT("deviation"),    NEXT("distinct"),	   NEXT("keys"),
+	NEED("over", LIST),	 MAY("where", SCALAR),	   MAY("per", ANY),	    MAY("within", SCALAR),
+	MAY("before", SCALAR),	 MAY("mixed", SCALAR),	   MAY("count", SCALAR),    MAY("sum", SCALAR),
+	MAY("mean", SCALAR),	 MAY("min", SCALAR),	   MAY("max", SCALAR),	    MAY("last", ANY),
+	MAY("calendar", SCALAR), MAY("deviation", SCALAR), MAY("distinct", SCALAR), MAY("keys", SCALAR),
 	NEXT("backfill"),
 };
+
+static const struct key_spec pattern_keys[] = { NEED("steps", LIST), NEED("within", SCALAR),
+						MAY("unless", LIST), MAY("per", ANY), MAY("keys", SCALAR) };
+
+static const struct key_spec step_keys[] = { NEED("events", LIST), MAY("when", SCALAR),
+					     MAY("times", SCALAR) };
 
 static const struct key_spec fraud_keys[] = { MAY("thresholds", MAP), MAY("rules", MAP), NEXT("default"),
 					      NEXT("deadline"), NEXT("review") };
@@ -58,7 +64,7 @@ static const struct key_spec threshold_keys[] = { MAY("review", SCALAR), MAY("de
 
 static const struct key_spec fraud_rule_keys[] = {
 	NEED("events", LIST), MAY("when", SCALAR), NEED("score", SCALAR),
-	MAY("stages", LIST),  MAY("mode", SCALAR), NEXT("confidential"),
+	MAY("stages", LIST),  MAY("mode", SCALAR), MAY("confidential", SCALAR),
 	NEXT("share"),	      NEXT("budget"),	   NEXT("justified"),
 };
 
@@ -95,6 +101,8 @@ const struct map_spec map_specs[MAP_KINDS] = {
 	[MAP_EVENT] = SPEC("events.*", "an event type", event_keys),
 	[MAP_ATTRIBUTE] = SPEC("profile.*", "an attribute", attribute_keys),
 	[MAP_AGGREGATE] = SPEC("aggregates.*", "an aggregate", aggregate_keys),
+	[MAP_PATTERN] = SPEC("patterns.*", "a pattern", pattern_keys),
+	[MAP_STEP] = SPEC("patterns.*.steps.[]", "a step of a pattern", step_keys),
 	[MAP_FRAUD] = SPEC("fraud", "fraud", fraud_keys),
 	[MAP_THRESHOLDS] = SPEC("fraud.thresholds", "fraud.thresholds", threshold_keys),
 	[MAP_FRAUD_RULE] = SPEC("fraud.rules.*", "a fraud rule", fraud_rule_keys),

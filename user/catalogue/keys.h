@@ -20,7 +20,8 @@ struct key_spec {
 };
 
 struct map_spec {
-	const char *path; /* "subscriptions.*.params.*": how the test finds it in the schemas */
+	const char *path; /* "subscriptions.*.params.*": how the test finds it in the schemas; [] = an item of
+			     a list */
 	const char *what; /* "a parameter" */
 	const struct key_spec *keys;
 	size_t count;
@@ -33,6 +34,8 @@ enum map_kind {
 	MAP_EVENT,
 	MAP_ATTRIBUTE,
 	MAP_AGGREGATE,
+	MAP_PATTERN,
+	MAP_STEP,
 	MAP_FRAUD,
 	MAP_THRESHOLDS,
 	MAP_FRAUD_RULE,

@@ -52,6 +52,14 @@ static void link_event(struct build *b, unsigned e)
 	}
 }
 
+/* An event that completes a pattern is judged by the pattern's rules too. */
+static void link_pattern_reads(struct build *b)
+{
+	for (unsigned e = 0; e < b->type_count; e++)
+		for (uint32_t left = b->event[e].completes; left; left &= left - 1)
+			b->event[e].reads |= b->event[b->pattern[__builtin_ctz(left)].event].reads;
+}
+
 /* What remembers an event wants all of them; nothing else is looked at then. */
 static bool event_feeds_memory(const struct cat_event *e)
 {
@@ -103,6 +111,7 @@ void links_compile(struct build *b)
 	c->subscription_words = (uint16_t)((c->rule_count - c->subscription_first + 63) / 64);
 	for (unsigned e = 0; e < c->event_count; e++)
 		link_event(b, e);
+	link_pattern_reads(b);
 	link_interest(b);
 	link_rule_names(b);
 	link_plan(b);

@@ -273,7 +273,7 @@ static void take_when(struct build *b, const struct node *map, struct cat_rule *
 	else if (n->kind != NODE_SCALAR || n->bytes == 0 || !scalar_expression(b, n))
 		return;
 	if (expression_compile(b, &scope, n, 0, n->bytes, TYPE_BOOL, &rule->when))
-		rule->aggregates = program_aggregates(&rule->when);
+		rule->aggregates = program_aggregates(b, &rule->when);
 }
 
 static void take_score(struct build *b, const struct node *map, struct cat_rule *rule)
@@ -311,11 +311,13 @@ static void rule_compile(struct build *b, const struct entry *entry, struct cat_
 	if (map->kind != NODE_MAP)
 		return;
 	if ((n = yaml_get(map, "events")))
-		events_resolve(b, n, "events", &b->draft[rule->number].events);
+		events_resolve(b, n, "events", EVENTS_OF_RULE, &b->draft[rule->number].events);
 	check_mode(b, map);
 	take_stages(b, map, rule);
 	if (rule->section == SECTION_FRAUD) {
 		take_score(b, map, rule);
+		if ((n = scalar_of(map, "confidential")))
+			scalar_bool(b, n, &rule->confidential);
 	} else if (rule->section == SECTION_CRITICAL) {
 		rule->category = CATEGORY_critical;
 		rule->fresh_ns = 10 * NS_PER_MINUTE;

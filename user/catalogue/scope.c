@@ -140,7 +140,7 @@ static bool resolve_constant(struct scope *s, const char *prefix, const char *re
 	static const char *const full[] = { "country of ISO 3166-1", "currency of ISO 4217", "touchpoint",
 					    "group of ISO 18245" };
 	const char *names[ARRAY_LEN(mcc_table)], *const *list = touchpoint_names;
-	char name[3 * NAME_BYTES_MAX], near[96] = "";
+	char name[4 * NAME_BYTES_MAX], near[96] = "";
 	int kind = list_find(what, ARRAY_LEN(what), prefix);
 	size_t n = ARRAY_LEN(touchpoint_names);
 	int64_t value;
@@ -163,7 +163,7 @@ static bool resolve_constant(struct scope *s, const char *prefix, const char *re
 
 /* --- body fields: who declares them --- */
 
-static bool event_declares(const struct cat_event *event, uint16_t field)
+bool event_declares(const struct cat_event *event, uint16_t field)
 {
 	for (uint16_t i = 0; i < event->field_count; i++)
 		if (event->fields[i] == field)
@@ -171,7 +171,7 @@ static bool event_declares(const struct cat_event *event, uint16_t field)
 	return false;
 }
 
-static bool set_declares(const struct build *b, const struct event_set *events, uint16_t field)
+bool set_declares(const struct build *b, const struct event_set *events, uint16_t field)
 {
 	for (unsigned e = 0; e < b->c->event_count; e++)
 		if (event_set_has(events, e) && event_declares(&b->event[e], field))
@@ -179,12 +179,51 @@ static bool set_declares(const struct build *b, const struct event_set *events, 
 	return false;
 }
 
-static bool set_empty(const struct event_set *events)
+bool set_empty(const struct event_set *events)
 {
 	for (size_t i = 0; i < ARRAY_LEN(events->bits); i++)
 		if (events->bits[i])
 			return false;
 	return true;
+}
+
+int body_field_resolve(struct build *b, const struct node *n, const char *name,
+		       const struct event_set *events, const char *what)
+{
+	const char *all[BODY_FIELDS_MAX];
+	char near[96];
+
+	for (uint16_t i = 0; i < b->c->field_count; i++) {
+		all[i] = b->field[i].name;
+		if (strcmp(all[i], name) != 0)
+			continue;
+		if (set_empty(events) || set_declares(b, events, i))
+			return i;
+		build_problem(b, n, "found 'body.%.64s', but no event type of %s has that body field", name,
+			      what);
+		return -1;
+	}
+	if (!b->incomplete)
+		build_problem(b, n, "found 'body.%.64s', but there is no body field of that name%s", name,
+			      list_suggest(all, b->c->field_count, name, near, sizeof near));
+	return -1;
+}
+
+/* What sees event and profile only. */
+static bool scope_is_window(const struct scope *s)
+{
+	return s->kind == SCOPE_WHERE || s->kind == SCOPE_STEP;
+}
+
+static const char *scope_noun(const struct scope *s)
+{
+	return s->kind == SCOPE_WHERE ? "aggregate" : s->kind == SCOPE_STEP ? "step" : "rule";
+}
+
+static bool refuse_in_window(struct scope *s, const char *prefix, const char *rest)
+{
+	return refuse(s, "found '%s.%.80s'; the %s sees event and profile only", prefix, rest,
+		      s->kind == SCOPE_WHERE ? "'where' of an aggregate" : "'when' of a step");
 }
 
 static bool body_allowed(struct scope *s, uint16_t field)
@@ -195,7 +234,7 @@ static bool body_allowed(struct scope *s, uint16_t field)
 		if (set_declares(s->b, s->events, field) || set_empty(s->events))
 			return true;
 		return refuse(s, "found 'event.%s', but no event type of this %s has the body field '%s'",
-			      name, s->kind == SCOPE_WHERE ? "aggregate" : "rule", name);
+			      name, scope_noun(s), name);
 	}
 	for (int32_t r = s->rules; r >= 0; r = s->b->draft[r].next_of_message) {
 		const struct event_set *events = &s->b->draft[r].events;
@@ -244,27 +283,50 @@ static bool resolve_profile(struct scope *s, const char *rest, struct cel_symbol
 	return symbol_set(out, SPACE_PROFILE, (size_t)i, s->b->attribute[i].type, UNIT_NONE);
 }
 
+/* agg.prev.time: a field of a record. */
+static bool resolve_record(struct scope *s, const char *name, const char *field, size_t aggregate,
+			   struct cel_symbol *out)
+{
+	const struct cat_aggregate *a = &s->b->aggregate[aggregate];
+	const char *const *names = &s->b->agg_value_name[a->value_first];
+	char near[96];
+	int i;
+
+	if (!s->b->aggregate_record[aggregate])
+		return refuse(s, "found 'agg.%.80s.%.80s', but 'agg.%s' is one value", name, field, name);
+	i = list_find(names, a->value_count, field);
+	if (i < 0)
+		return refuse(s, "found 'agg.%.80s.%.80s', but 'last' of '%s' has no '%.80s'%s", name, field,
+			      name, field, list_suggest(names, a->value_count, field, near, sizeof near));
+	i += a->value_first;
+	return symbol_set(out, SPACE_AGG, (size_t)i, s->b->agg_value[i].type, s->b->agg_value[i].unit);
+}
+
 static bool resolve_aggregate(struct scope *s, const char *rest, struct cel_symbol *out)
 {
-	int64_t i = names_find(&s->b->aggregates, rest);
-	char near[96], first[NAME_BYTES_MAX + 1];
+	char near[96], first[3 * NAME_BYTES_MAX];
 	const char *dot = strchr(rest, '.');
+	const struct cat_aggregate *a;
+	int64_t i;
 
-	if (dot) { /* agg.prev.time: of a record */
-		snprintf(first, sizeof first, "%.*s", (int)(dot - rest), rest);
-		i = names_find(&s->b->aggregates, first);
-		if (i >= 0 && !s->b->aggregate_broken[i])
-			return refuse(s, "found 'agg.%.80s', but 'agg.%s' is one value", rest, first);
-	}
-	if (s->kind == SCOPE_WHERE)
-		return refuse(s, "found 'agg.%.80s'; the 'where' of an aggregate sees event and profile only",
-			      rest);
+	snprintf(first, sizeof first, "%.*s", dot ? (int)(dot - rest) : (int)strlen(rest), rest);
+	if (scope_is_window(s))
+		return refuse_in_window(s, "agg", rest);
+	i = names_find(&s->b->aggregates, first);
 	if (i < 0)
 		return refuse_unknown(s, "agg", "aggregate", rest,
-				      names_suggest(s->b, &s->b->aggregates, rest, near, sizeof near));
+				      names_suggest(s->b, &s->b->aggregates, first, near, sizeof near));
 	if (s->b->aggregate_broken[i])
 		return refuse_quietly(s);
-	return symbol_set(out, SPACE_AGG, (size_t)i, s->b->aggregate[i].type, s->b->aggregate[i].unit);
+	if (dot)
+		return resolve_record(s, first, dot + 1, (size_t)i, out);
+	a = &s->b->aggregate[i];
+	if (s->b->aggregate_record[i])
+		return refuse(
+			s,
+			"found 'agg.%s', which is a record of one event; expected a field of it: agg.%s.%s",
+			first, first, s->b->agg_value_name[a->value_first]);
+	return symbol_set(out, SPACE_AGG, a->value_first, a->type, a->unit);
 }
 
 /* --- what only some scopes see --- */
@@ -284,9 +346,8 @@ static bool subscription_only(struct scope *s, const char *prefix, const char *r
 {
 	const struct cat_rule *other = other_rule(s);
 
-	if (s->kind == SCOPE_WHERE)
-		return refuse(s, "found '%s.%.80s'; the 'where' of an aggregate sees event and profile only",
-			      prefix, rest);
+	if (scope_is_window(s))
+		return refuse_in_window(s, prefix, rest);
 	if (!other)
 		return true;
 	return refuse(s, "found '%s.%.80s'; the rule '%s' is no subscription and has no '%s'", prefix, rest,
@@ -369,10 +430,8 @@ static bool resolve_account(struct scope *s, const char *rest, struct cel_symbol
 	char near[96];
 	int i = list_find(account_names, ACCOUNT_FIELD_COUNT, rest);
 
-	if (s->kind == SCOPE_WHERE)
-		return refuse(
-			s, "found 'account.%.80s'; the 'where' of an aggregate sees event and profile only",
-			rest);
+	if (scope_is_window(s))
+		return refuse_in_window(s, "account", rest);
 	if (i < 0)
 		return refuse(
 			s, "found 'account.%.80s', expected account.currency, .alias, .status or .holders%s",
@@ -408,7 +467,7 @@ static bool resolve_name(void *context, const char *name, size_t len, struct cel
 			 size_t room)
 {
 	struct scope *s = context;
-	char copy[2 * NAME_BYTES_MAX];
+	char copy[3 * NAME_BYTES_MAX]; /* agg.NAME.FIELD */
 	const char *dot = memchr(name, '.', len);
 	bool good;
 
@@ -457,7 +516,7 @@ bool expression_compile(struct build *b, struct scope *scope, const struct node 
 	return false;
 }
 
-uint64_t program_aggregates(const struct cel_program *program)
+uint64_t program_aggregates(const struct build *b, const struct cel_program *program)
 {
 	struct cel_load loads[PROGRAM_INSTRUCTIONS_MAX];
 	size_t n = cel_loads(program, loads, ARRAY_LEN(loads));
@@ -465,6 +524,6 @@ uint64_t program_aggregates(const struct cel_program *program)
 
 	for (size_t i = 0; i < n; i++)
 		if (loads[i].space == SPACE_AGG)
-			bits |= UINT64_C(1) << loads[i].index;
+			bits |= UINT64_C(1) << b->agg_value_aggregate[loads[i].index];
 	return bits;
 }

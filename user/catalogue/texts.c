@@ -219,7 +219,7 @@ static void take_placeholder(struct text_reader *r)
 		return;
 	}
 	r->part_count++;
-	r->aggregates |= program_aggregates(&part->program);
+	r->aggregates |= program_aggregates(r->b, &part->program);
 	check_format(r, &p, part->format, &part->program);
 }
 

@@ -24,6 +24,8 @@ struct reader {
 	struct problems *problems;
 	struct fy_parser *parser;
 	uint32_t nodes;
+	uint32_t last_line, last_column; /* of last_offset: the place of the newest node; line 0: none */
+	size_t last_offset;
 	bool no_memory;
 	bool stop; /* what follows cannot be read */
 };
@@ -48,13 +50,12 @@ static bool is_continuation(char c)
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-void yaml_place(const struct yaml_file *file, size_t offset, uint32_t *line, uint32_t *column)
+/* The line of a byte, from 0. */
+static uint32_t line_of(const struct yaml_file *file, size_t offset)
 {
 	uint32_t low = 0, high = file->lines;
 
 	assert(file->lines > 0);
-	if (offset > file->len)
-		offset = file->len;
 	while (high - low > 1) {
 		uint32_t middle = low + (high - low) / 2;
 		if (file->line_starts[middle] <= offset)
@@ -62,10 +63,46 @@ void yaml_place(const struct yaml_file *file, size_t offset, uint32_t *line, uin
 		else
 			high = middle;
 	}
-	*line = low + 1;
-	*column = 1;
-	for (size_t i = file->line_starts[low]; i < offset; i++)
-		*column += !is_continuation(file->bytes[i]);
+	return low;
+}
+
+static uint32_t characters(const struct yaml_file *file, size_t from, size_t to)
+{
+	uint32_t n = 0;
+
+	for (size_t i = from; i < to; i++)
+		n += !is_continuation(file->bytes[i]);
+	return n;
+}
+
+void yaml_place(const struct yaml_file *file, size_t offset, uint32_t *line, uint32_t *column)
+{
+	uint32_t at;
+
+	if (offset > file->len)
+		offset = file->len;
+	at = line_of(file, offset);
+	*line = at + 1;
+	*column = 1 + characters(file, file->line_starts[at], offset);
+}
+
+/* The same for the places of nodes, which mostly go up: a line with 65,536 values is walked once. */
+static void node_place(struct reader *b, struct node *n, size_t offset)
+{
+	uint32_t at;
+
+	if (offset > b->file->len)
+		offset = b->file->len;
+	at = line_of(b->file, offset);
+	if (at + 1 != b->last_line || offset < b->last_offset) {
+		b->last_line = at + 1;
+		b->last_offset = b->file->line_starts[at];
+		b->last_column = 1;
+	}
+	b->last_column += characters(b->file, b->last_offset, offset);
+	b->last_offset = offset;
+	n->line = b->last_line;
+	n->column = b->last_column;
 }
 
 static void problem_offset(struct reader *b, size_t offset, const char *text)
@@ -94,7 +131,7 @@ static struct node *node_new(struct reader *b, enum node_kind kind, size_t offse
 	n->kind = kind;
 	n->file = b->file;
 	n->raw = n->raw_end = (uint32_t)offset;
-	yaml_place(b->file, offset, &n->line, &n->column);
+	node_place(b, n, offset);
 	return n;
 }
 

@@ -240,7 +240,8 @@ static void table_take(struct side *s)
 	if (s->options->alter)
 		s->options->alter(c->interest);
 	for (unsigned i = 0; i < c->event_count; i++)
-		snprintf(s->names[c->events[i].code], sizeof *s->names, "%s", c->events[i].name);
+		if (c->events[i].pattern < 0)
+			snprintf(s->names[c->events[i].code], sizeof *s->names, "%s", c->events[i].name);
 }
 
 static enum replay_take choose(void *ctx, const struct frame_header *h)

@@ -28,11 +28,13 @@ static json_t *load(const char *section)
 	return schema;
 }
 
-/* One step of a path: a key of `properties`, or * for what any name is. */
+/* One step of a path: a key of `properties`, * for what any name is, [] for an item of a list. */
 static json_t *step(json_t *schema, const char *name)
 {
 	json_t *inner;
 
+	if (strcmp(name, "[]") == 0)
+		return json_object_get(schema, "items");
 	if (strcmp(name, "*") != 0)
 		return json_object_get(json_object_get(schema, "properties"), name);
 	inner = json_object_get(schema, "patternProperties");

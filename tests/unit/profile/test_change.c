@@ -1,4 +1,4 @@
-// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/row.c user/cel/*.c user/base/*.c
+// needs: user/profile/change*.c user/profile/[dlos]*.c user/profile/index.c user/profile/row.c user/cel/*.c user/base/*.c
 /*
  * test_change.c: bodies of PROFILE and SUBSCRIBE: what is applied, and everything that is refused, with its
  * reason and the byte of the body that it is about. Whatever is refused changes nothing.
