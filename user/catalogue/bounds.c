@@ -13,7 +13,6 @@
 #include <assert.h>
 #include <cel/program.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum { TERMS_MAX = 64 };
 
@@ -36,10 +35,26 @@ struct machine {
 	struct term terms[TERMS_MAX];
 };
 
+/* For a table in memory only: no outcome and nothing that is kept depends on it. */
+static uint32_t text_hash(const char *s, uint32_t bytes)
+{
+	uint64_t hash = bytes, part;
+
+	for (; bytes > 8; bytes -= 8, s += 8) {
+		memcpy(&part, s, 8);
+		hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
+		hash ^= hash >> 29;
+	}
+	for (part = 0; bytes > 0; bytes--)
+		part = part << 8 | (uint8_t)s[bytes - 1];
+	hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
+	return (uint32_t)(hash >> 32);
+}
+
 uint32_t bounds_text_slot(const struct plan_text *texts, const uint32_t *slots, uint32_t slot_count,
 			  const char *s, uint32_t bytes)
 {
-	uint32_t at = (uint32_t)XXH3_64bits(s, bytes) & (slot_count - 1);
+	uint32_t at = text_hash(s, bytes) & (slot_count - 1);
 
 	while (slots[at]) {
 		const struct plan_text *text = &texts[slots[at] - 1];

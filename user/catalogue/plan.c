@@ -233,6 +233,29 @@ static void tree_make(struct planner *p, struct plan_index *index, uint32_t span
 	p->bytes += nodes * 8 + total * 2;
 }
 
+/* Places for a search to begin at: about two a boundary, if the boundaries were spread evenly. */
+static void hints_make(struct planner *p, struct plan_index *index)
+{
+	const int64_t *cuts = index->boundaries;
+	const uint32_t n = index->boundary_count;
+	uint64_t reach = n ? (uint64_t)cuts[n - 1] - (uint64_t)cuts[0] : 0;
+	uint32_t at = 0;
+
+	index->low = n ? cuts[0] : INT64_MIN;
+	while (index->shift < 63 && reach >> index->shift > 2 * (uint64_t)n)
+		index->shift++;
+	index->hint_count = (uint32_t)(reach >> index->shift) + 1;
+	uint32_t *hints = build_array(p->b, uint32_t, index->hint_count + 1);
+	for (uint32_t place = 0; place < index->hint_count; place++) {
+		while (at < n && ((uint64_t)cuts[at] - (uint64_t)index->low) >> index->shift < place)
+			at++;
+		hints[place] = at;
+	}
+	hints[index->hint_count] = n; /* the last place has all that is above it, too */
+	index->hints = hints;
+	p->bytes += index->hint_count * sizeof *hints;
+}
+
 /* The members of a type whose first bound is of the field; false: there are none. */
 static bool index_make(struct planner *p, uint16_t field, const uint16_t *members, uint32_t count,
 		       struct plan_index *out)
@@ -264,6 +287,7 @@ static bool index_make(struct planner *p, uint16_t field, const uint16_t *member
 				    .all = all };
 	while (out->leaf < cuts + 1)
 		out->leaf *= 2;
+	hints_make(p, out);
 	tree_make(p, out, spans);
 	p->bytes += (size_t)count * 2 + cuts * sizeof *boundaries;
 	return all_count > 0;

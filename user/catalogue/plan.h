@@ -59,6 +59,11 @@ struct plan_rule {
 struct plan_index {
 	uint16_t field;
 	uint32_t boundary_count, leaf; /* node of segment 0: a power of two */
+	/* values from the first boundary on lie in hint_count places of 2^shift; hints[] has the boundaries
+	 * before each: where a search begins and ends */
+	int64_t low;
+	uint32_t shift, hint_count;
+	const uint32_t *hints;
 	const int64_t *boundaries;
 	const uint32_t *up;    /* by node: itself or the next above it that has rules, 0 = none */
 	const uint32_t *first; /* by node and one more: of its rules */
@@ -106,15 +111,21 @@ static inline bool plan_bound_has(const struct plan_bound *bound, int64_t v)
 /* The node whose rules come first for a value, 0 = no rule; the next is up[node / 2]. */
 static inline uint32_t plan_index_find(const struct plan_index *index, int64_t v)
 {
-	const int64_t *at = index->boundaries;
-	uint32_t n = index->boundary_count;
+	const int64_t *cuts = index->boundaries;
+	uint64_t place = ((uint64_t)v - (uint64_t)index->low) >> index->shift;
 
-	while (n > 1) {
-		uint32_t half = n / 2;
-		at += at[half - 1] <= v ? half : 0;
-		n -= half;
+	if (v < index->low)
+		return index->up[index->leaf];
+	if (place >= index->hint_count)
+		place = index->hint_count - 1;
+	uint32_t segment = index->hints[place], end = index->hints[place + 1];
+	while (segment < end) {
+		uint32_t middle = segment + (end - segment) / 2;
+		if (cuts[middle] <= v)
+			segment = middle + 1;
+		else
+			end = middle;
 	}
-	uint32_t segment = (uint32_t)(at - index->boundaries) + (n == 1 && *at <= v);
 	return index->up[index->leaf + segment];
 }
 

@@ -153,6 +153,11 @@ static const uint8_t *strict_status(uint8_t *to, const struct operand *a, const 
 			memcpy(to, fault, n);
 		return fault ? to : NULL;
 	}
+	const struct operand *one = !b->status ? a : !a->status ? b : NULL;
+	if (!fault && one && one->step) { /* the only one there is */
+		memmove(to, one->status, n);
+		return to;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t status = worse(status_at(a, i), status_at(b, i));
 		to[i] = status || !fault ? status : fault[i];

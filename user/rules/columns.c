@@ -51,25 +51,15 @@ static void values_finish(struct column_room *to, uint32_t n)
 	to->column = (struct cel_column){ to->bits, any ? to->status : NULL, to->bytes, to->currency };
 }
 
-/* Columns of the header that are codes: 0 is no data. */
-static void code_finish(struct column_room *to, uint32_t n)
+/* A column of the header in which one value stands for no data. */
+static void header_finish(struct column_room *to, int64_t none, uint32_t n)
 {
 	uint8_t any = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		to->status[i] = to->bits[i] ? VALUE_OK : VALUE_NO_DATA;
-		any |= to->status[i];
-	}
-	to->column = (struct cel_column){ .bits = to->bits, .status = any ? to->status : NULL };
-}
-
-static void balance_finish(struct column_room *to, uint32_t n)
-{
-	uint8_t any = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		to->status[i] = to->bits[i] == FRAME_BALANCE_NO_DATA ? VALUE_NO_DATA : VALUE_OK;
-		any |= to->status[i];
+		uint8_t status = to->bits[i] == none ? VALUE_NO_DATA : VALUE_OK;
+		to->status[i] = status;
+		any |= status;
 	}
 	to->column = (struct cel_column){ .bits = to->bits, .status = any ? to->status : NULL };
 }
@@ -104,22 +94,22 @@ static void header_column(const struct rules_work *w, enum event_field field, st
 	case FIELD_balance:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->balance;
-		balance_finish(to, n);
+		header_finish(to, FRAME_BALANCE_NO_DATA, n);
 		break;
 	case FIELD_country:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->country;
-		code_finish(to, n);
+		header_finish(to, 0, n);
 		break;
 	case FIELD_mcc:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->mcc;
-		code_finish(to, n);
+		header_finish(to, 0, n);
 		break;
 	case FIELD_touchpoint:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->touchpoint;
-		code_finish(to, n);
+		header_finish(to, 0, n);
 		break;
 	default:
 		for (uint32_t i = 0; i < n; i++) {
@@ -153,12 +143,17 @@ static void value_column(const struct rules_work *w, uint8_t space, uint16_t ind
 	values_finish(to, g->count);
 }
 
-static void profile_column(const struct rules_work *w, uint16_t index, struct column_room *to)
+static void profile_column(const struct rules_work *w, uint16_t index, struct column_room *to, bool plain)
 {
 	const struct group *g = &w->group;
+	const struct row *rows[ROWS_MAX];
 
-	for (uint32_t i = 0; i < g->count; i++) {
-		struct value v = row_attribute(w->store, w->c, g->e[i]->actor, index);
+	for (uint32_t i = 0; i < g->count; i++)
+		rows[i] = g->e[i]->actor;
+	if (plain)
+		row_attribute_column(w->store, w->c, rows, g->count, index, to->bits, to->status);
+	for (uint32_t i = 0; !plain && i < g->count; i++) {
+		struct value v = row_attribute(w->store, w->c, rows[i], index);
 		column_set(to, i, &v);
 	}
 	values_finish(to, g->count);
@@ -180,15 +175,17 @@ const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint1
 {
 	struct column_room *room = room_of(w, space, index);
 
+	bool plain = type != TYPE_STRING && type != TYPE_MONEY; /* 64 bits and a status are all of it */
+
 	if (room->made == w->group.number)
 		return &room->column;
 	room->made = w->group.number;
 	if (space == SPACE_EVENT)
 		header_column(w, (enum event_field)index, room);
 	else if (space == SPACE_AGG || space == SPACE_BODY)
-		value_column(w, space, index, room, type != TYPE_STRING && type != TYPE_MONEY);
+		value_column(w, space, index, room, plain);
 	else if (space == SPACE_PROFILE)
-		profile_column(w, index, room);
+		profile_column(w, index, room, plain);
 	else
 		account_column(w, index, room);
 	if (type != TYPE_STRING)

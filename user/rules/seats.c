@@ -145,26 +145,53 @@ static void unit_add(struct rules_work *w, uint32_t seat, uint16_t number, uint3
 	w->units[w->unit_count++] = unit;
 }
 
-static void seat_units(struct rules_work *w, uint32_t seat)
+/* Subscriptions to what was found at the seat's row: both lists ascend. */
+static void seat_found_units(struct rules_work *w, uint32_t seat, const struct row_kinds *kinds)
+{
+	uint16_t row = w->seats[seat].at;
+	const struct found *at = &w->sorted[w->row_found[row]], *end = &w->sorted[w->row_found[row + 1]];
+
+	for (uint32_t i = 0; i < kinds->count && at < end; i++) {
+		uint16_t rule = kinds->rules[i];
+		while (at->rule < rule)
+			if (++at == end)
+				return;
+		if (at->rule == rule && (kinds->flags[i] & KIND_ON))
+			unit_add(w, seat, rule, i, kinds->flags[i], at);
+	}
+}
+
+/* The same with those whose condition asks for the holder, which wait to be evaluated. */
+static void seat_all_units(struct rules_work *w, uint32_t seat, const struct row_kinds *kinds)
 {
 	const struct seat *s = &w->seats[seat];
 	const struct found *at = &w->sorted[w->row_found[s->at]], *end = &w->sorted[w->row_found[s->at + 1]];
 	const uint64_t *holder_bits = w->group.plan->holder_bits;
-	struct row_kinds kinds;
 
-	row_kinds(w->store, w->c, s->row, &w->kinds_room, &kinds);
-	for (uint32_t i = 0; i < kinds.count; i++) {
-		uint16_t rule = kinds.rules[i];
+	for (uint32_t i = 0; i < kinds->count; i++) {
+		uint16_t rule = kinds->rules[i];
 		uint32_t bit = (uint32_t)rule - w->c->subscription_first;
-		if (!(kinds.flags[i] & KIND_ON))
+		if (!(kinds->flags[i] & KIND_ON))
 			continue;
 		while (at < end && at->rule < rule)
 			at++;
 		if ((holder_bits[bit / 64] >> bit % 64 & 1) && !by_actor(w, rule, s->at))
-			unit_add(w, seat, rule, i, kinds.flags[i], NULL);
+			unit_add(w, seat, rule, i, kinds->flags[i], NULL);
 		else if (at < end && at->rule == rule)
-			unit_add(w, seat, rule, i, kinds.flags[i], at);
+			unit_add(w, seat, rule, i, kinds->flags[i], at);
 	}
+}
+
+static void seat_units(struct rules_work *w, uint32_t seat)
+{
+	const struct seat *s = &w->seats[seat];
+	struct row_kinds kinds;
+
+	row_kinds(w->store, w->c, s->row, &w->kinds_room, &kinds);
+	if (row_asks_for_holders(w, s->at))
+		seat_all_units(w, seat, &kinds);
+	else
+		seat_found_units(w, seat, &kinds);
 }
 
 /* ---- conditions that ask for the holder ---- */
