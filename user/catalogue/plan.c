@@ -49,8 +49,7 @@ int64_t plan_text_number(const struct cat_plan *plan, const char *s, uint32_t by
 {
 	if (!plan->text_slots)
 		return -1;
-	return (int64_t)plan->slots[bounds_text_slot(plan->texts, plan->slots, plan->text_slots, s, bytes)] -
-	       1;
+	return (int64_t)bounds_text_slot(plan->texts, plan->slots, plan->text_slots, s, bytes)->number - 1;
 }
 
 /* ---- bounds of rules ---- */
@@ -73,7 +72,7 @@ static void names_make(struct planner *p)
 		slots *= 2;
 	p->names.fields = build_array(p->b, struct plan_field, PLAN_FIELDS_MAX);
 	p->names.texts = build_array(p->b, struct plan_text, texts + 1);
-	p->names.slots = build_array(p->b, uint32_t, slots);
+	p->names.slots = build_array(p->b, struct plan_slot, slots);
 	p->names.text_slots = slots;
 }
 
@@ -189,9 +188,23 @@ static void bounds_order(struct planner *p)
 
 /* ---- the index of a type by a field ---- */
 
-/* Calls for each node that an interval stands at: counts, or fills. */
-static void span_place(const struct plan_index *index, const struct span *span, uint32_t *first,
-		       uint16_t *rules)
+static struct plan_candidate candidate_of(const struct planner *p, uint16_t rule)
+{
+	const struct plan_rule *plan = &p->rules[rule];
+	struct plan_candidate c = { .rule = rule, .field = PLAN_NO_FIELD };
+
+	for (unsigned i = plan->bound_count; i-- > 1;) {
+		if (plan->bounds[i].count != 1)
+			continue;
+		c.field = plan->bounds[i].field;
+		c.in = plan->bounds[i].in[0];
+	}
+	return c;
+}
+
+/* Each node that an interval stands at: counts, or with `to` fills. */
+static void span_place(const struct planner *p, const struct plan_index *index, const struct span *span,
+		       struct plan_node *nodes, struct plan_candidate *to)
 {
 	uint32_t low = segment_of(index->boundaries, index->boundary_count, span->in.low) + index->leaf;
 	uint32_t end = segment_of(index->boundaries, index->boundary_count, span->in.high) + index->leaf + 1;
@@ -201,36 +214,36 @@ static void span_place(const struct plan_index *index, const struct span *span, 
 		for (unsigned i = 0; i < 2; i++) {
 			if (!node[i])
 				continue;
-			if (rules)
-				rules[first[node[i]]] = span->rule;
-			first[node[i]]++;
+			if (to)
+				to[nodes[node[i]].first] = candidate_of(p, span->rule);
+			nodes[node[i]].first++;
 		}
 	}
 }
 
 static void tree_make(struct planner *p, struct plan_index *index, uint32_t spans)
 {
-	uint32_t nodes = 2 * index->leaf, total = 0;
-	uint32_t *first = build_array(p->b, uint32_t, nodes + 2), *up = build_array(p->b, uint32_t, nodes);
+	uint32_t count = 2 * index->leaf, total = 0;
+	struct plan_node *nodes = build_array(p->b, struct plan_node, count + 1);
 
 	for (uint32_t i = 0; i < spans; i++)
-		span_place(index, &p->spans[i], first, NULL);
-	for (uint32_t i = 0; i <= nodes; i++) {
-		uint32_t count = i < nodes ? first[i] : 0;
-		first[i] = total;
-		total += count;
+		span_place(p, index, &p->spans[i], nodes, NULL);
+	for (uint32_t i = 0; i <= count; i++) {
+		uint32_t here = nodes[i].first;
+		nodes[i].first = total;
+		total += here;
 	}
-	uint16_t *rules = build_array(p->b, uint16_t, total + 1);
+	struct plan_candidate *to = build_array(p->b, struct plan_candidate, total + 1);
 	for (uint32_t i = 0; i < spans; i++)
-		span_place(index, &p->spans[i], first, rules);
-	memmove(first + 1, first, nodes * sizeof *first); /* filling moved each to its end */
-	first[0] = 0;
-	for (uint32_t i = 1; i < nodes; i++)
-		up[i] = first[i + 1] > first[i] ? i : up[i / 2];
-	index->first = first;
-	index->rules = rules;
-	index->up = up;
-	p->bytes += nodes * 8 + total * 2;
+		span_place(p, index, &p->spans[i], nodes, to);
+	for (uint32_t i = count; i > 0; i--) /* filling moved each to its end */
+		nodes[i].first = nodes[i - 1].first;
+	nodes[0].first = 0;
+	for (uint32_t i = 1; i < count; i++)
+		nodes[i].up = nodes[i + 1].first > nodes[i].first ? i : nodes[i / 2].up;
+	index->nodes = nodes;
+	index->candidates = to;
+	p->bytes += count * sizeof *nodes + total * sizeof *to;
 }
 
 /* Places for a search to begin at: about two a boundary, if the boundaries were spread evenly. */

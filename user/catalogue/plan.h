@@ -21,6 +21,7 @@ enum {
 	PLAN_INDEXED_RULES_MIN = 16, /* of one type; fewer are evaluated without an index */
 	PLAN_ACTOR_RULES_MAX = 16, /* of one type: subscriptions evaluated before it is known who has them */
 	PLAN_FIELDS_MAX = 1024,
+	PLAN_NO_FIELD = UINT16_MAX,
 };
 
 struct plan_interval {
@@ -51,6 +52,18 @@ struct plan_rule {
 	const struct plan_bound *bounds; /* the first is the one it is indexed by */
 };
 
+/* A rule at a node, with one more of its bounds, if that is one interval: most that fail, fail here. */
+struct plan_candidate {
+	uint16_t rule;
+	uint16_t field; /* PLAN_NO_FIELD: none */
+	struct plan_interval in;
+};
+
+struct plan_node {
+	uint32_t first; /* of its candidates; the next node's is the end */
+	uint32_t up;	/* itself or the next above it that has candidates, 0 = none */
+};
+
 /*
  * The rules of a type that are indexed by one field. boundaries[] cuts its values into segments, segment k
  * being those with k boundaries at or below them. The segments are the leaves of a tree; an interval stands
@@ -65,9 +78,8 @@ struct plan_index {
 	uint32_t shift, hint_count;
 	const uint32_t *hints;
 	const int64_t *boundaries;
-	const uint32_t *up;    /* by node: itself or the next above it that has rules, 0 = none */
-	const uint32_t *first; /* by node and one more: of its rules */
-	const uint16_t *rules;
+	const struct plan_node *nodes;
+	const struct plan_candidate *candidates;
 	uint32_t all_count;
 	const uint16_t *all; /* every rule of this index */
 };
@@ -88,13 +100,17 @@ struct plan_text {
 	uint32_t bytes;
 };
 
+struct plan_slot {
+	uint32_t hash, number; /* of a text, + 1; 0 = empty */
+};
+
 struct cat_plan {
 	uint32_t field_count, text_count, text_slots; /* slots: a power of two, or 0 */
 	const struct plan_field *fields;
 	const struct plan_rule *rules; /* by rule number */
 	const struct plan_type *types; /* by event of the catalogue */
 	const struct plan_text *texts;
-	const uint32_t *slots; /* number + 1 of a text */
+	const struct plan_slot *slots;
 };
 
 /* The number of a string that some rule compares with; -1: of no rule. */
@@ -108,14 +124,14 @@ static inline bool plan_bound_has(const struct plan_bound *bound, int64_t v)
 	return false;
 }
 
-/* The node whose rules come first for a value, 0 = no rule; the next is up[node / 2]. */
+/* The node whose rules come first for a value, 0 = no rule; the next is nodes[node / 2].up. */
 static inline uint32_t plan_index_find(const struct plan_index *index, int64_t v)
 {
 	const int64_t *cuts = index->boundaries;
 	uint64_t place = ((uint64_t)v - (uint64_t)index->low) >> index->shift;
 
 	if (v < index->low)
-		return index->up[index->leaf];
+		return index->nodes[index->leaf].up;
 	if (place >= index->hint_count)
 		place = index->hint_count - 1;
 	uint32_t segment = index->hints[place], end = index->hints[place + 1];
@@ -126,7 +142,7 @@ static inline uint32_t plan_index_find(const struct plan_index *index, int64_t v
 		else
 			end = middle;
 	}
-	return index->up[index->leaf + segment];
+	return index->nodes[index->leaf + segment].up;
 }
 
 #endif

@@ -253,6 +253,14 @@ static void candidate_add(struct rules_work *w, struct indexed *x, uint16_t rule
 	by_rule_count(&w->by_rule, rule);
 }
 
+static bool candidate_passes(const struct indexed *x, const struct plan_candidate *c, uint32_t row)
+{
+	if (c->field == PLAN_NO_FIELD || (x->status[c->field] && x->status[c->field][row]))
+		return true;
+	int64_t v = x->numbers[c->field][row];
+	return v >= c->in.low && v <= c->in.high;
+}
+
 static void index_row(struct rules_work *w, struct indexed *x, const struct plan_index *index, uint32_t row)
 {
 	const uint8_t *status = x->status[index->field];
@@ -263,9 +271,13 @@ static void index_row(struct rules_work *w, struct indexed *x, const struct plan
 		return;
 	}
 	uint32_t node = plan_index_find(index, x->numbers[index->field][row]);
-	for (; node; node = index->up[node / 2])
-		for (uint32_t i = index->first[node]; i < index->first[node + 1]; i++)
-			candidate_add(w, x, index->rules[i], row, true);
+	for (; node; node = index->nodes[node / 2].up) {
+		const struct plan_candidate *at = &index->candidates[index->nodes[node].first];
+		const struct plan_candidate *end = &index->candidates[index->nodes[node + 1].first];
+		for (; at < end; at++)
+			if (candidate_passes(x, at, row))
+				candidate_add(w, x, at->rule, row, true);
+	}
 }
 
 /* Evaluates each rule that has pairs over its rows. */
