@@ -124,19 +124,19 @@ bool group_listens(const struct rules_work *w, const struct cat_rule *rule, uint
 	return !g->is_pattern || !ran_before(w, rule, e);
 }
 
-/* True where the rule listens and, if it reads the holder, the actor is the only one; NULL: everywhere. */
+/* True where the rule listens; NULL: everywhere. */
 static const uint8_t *listeners(struct rules_work *w, const struct cat_rule *rule)
 {
 	const struct group *g = &w->group;
-	bool fraud = rule->section == SECTION_FRAUD, holder = w->c->plan->rules[rule->number].holder;
+	bool fraud = rule->section == SECTION_FRAUD;
 
-	if (!rule->stages && !g->is_pattern && (!holder || !g->any_account)) {
+	if (!rule->stages && !g->is_pattern) {
 		if (fraud ? g->all_fraud : g->all_counted)
 			return NULL;
 		return fraud ? g->fraud : g->counted;
 	}
 	for (uint32_t i = 0; i < g->count; i++)
-		w->listen[i] = group_listens(w, rule, i) && !(holder && g->e[i]->account);
+		w->listen[i] = group_listens(w, rule, i);
 	return w->listen;
 }
 

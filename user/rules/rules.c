@@ -92,7 +92,6 @@ static void group_begin(struct rules_work *w, uint32_t type)
 	}
 	g->count = 0;
 	g->all_fraud = g->all_counted = true;
-	g->any_account = false;
 	g->first_seat = w->seat_count;
 	g->first_unit = w->unit_count;
 }
@@ -108,7 +107,6 @@ static void group_add(struct rules_work *w, struct event *events, uint32_t at)
 	g->counted[g->count] = e->counted;
 	g->all_fraud &= e->fraud;
 	g->all_counted &= e->counted;
-	g->any_account |= e->account != NULL;
 	g->count++;
 }
 

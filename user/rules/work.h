@@ -86,7 +86,6 @@ struct group {
 	struct event *e[ROWS_MAX];
 	uint8_t fraud[ROWS_MAX], counted[ROWS_MAX]; /* as in the event */
 	bool all_fraud, all_counted;		    /* on every row */
-	bool any_account;			    /* has a record, at any row */
 	uint32_t first_found, first_seat, first_unit;
 };
 
