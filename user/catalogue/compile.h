@@ -98,6 +98,7 @@ struct build {
 	const char **agg_value_name;  /* in a record */
 	uint8_t *agg_value_aggregate; /* whose it is */
 	struct cat_key *key;
+	const struct node *key_node[KEYS_MAX]; /* its `keys:`; NULL: it has no bound */
 	struct cat_pattern *pattern;
 	struct cat_list *list;
 	struct cat_rule *rule;
@@ -182,6 +183,8 @@ int body_field_resolve(struct build *b, const struct node *n, const char *name,
 /* --- keys of windows (per.c) --- */
 /* The key of an aggregate or pattern, index in catalogue.keys, or -1 with a problem. */
 int per_compile(struct build *b, const struct node *map, const char *what, const struct event_set *over);
+/* Do the bounded keys fit in bank.memory.windows? When all are known. */
+void keys_check(struct build *b);
 bool key_has_one_currency(const struct cat_key *key);
 
 /* --- aggregates (aggregates.c) --- */

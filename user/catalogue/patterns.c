@@ -184,4 +184,5 @@ void patterns_compile(struct build *b)
 	c->patterns = b->pattern;
 	for (uint32_t i = 0; i < c->pattern_count; i++)
 		pattern_compile(b, i);
+	keys_check(b);
 }

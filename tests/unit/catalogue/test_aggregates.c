@@ -197,6 +197,19 @@ static void keys_have_a_limit(void **state)
 	compiled_free(&k);
 }
 
+/* One key less than what is refused (test_wrong.c, keys_beyond_memory). */
+static void keys_may_fill_the_memory_of_windows(void **state)
+{
+	struct compiled k =
+		compile_good("bank: { memory: { windows: 1MB } }\n"
+			     "aggregates: { x: { over: [debit], count: true, per: body.payee, keys: "
+			     "7812 } }\n");
+
+	(void)state;
+	assert_int_equal(k.c->keys[PER_COUNT].keys_max, 7812);
+	compiled_free(&k);
+}
+
 /* --- values --- */
 
 static void records_have_a_value_a_field_of_its_type(void **state)
@@ -479,6 +492,7 @@ int main(void)
 		cmocka_unit_test(aggregates_share_an_identity_when_only_the_spelling_differs),
 		cmocka_unit_test(keys_are_one_for_the_same_parts_in_any_order),
 		cmocka_unit_test(keys_have_a_limit),
+		cmocka_unit_test(keys_may_fill_the_memory_of_windows),
 		cmocka_unit_test(records_have_a_value_a_field_of_its_type),
 		cmocka_unit_test(values_of_aggregates_stand_one_behind_the_other),
 		cmocka_unit_test(calendar_windows_have_no_length),

@@ -266,6 +266,13 @@ static const struct row {
 	{ "per_field_of_others",
 	  "aggregates: { x: { over: [login], count: true, per: body.payee, keys: 3 } }\n",
 	  "b.yaml:1:53: found 'body.payee', but no event type of an aggregate has that body field\n" },
+	{ "keys_beyond_memory",
+	  "bank: { memory: { windows: 1MB } }\naggregates: { x: { over: [debit], count: true, per: "
+	  "body.payee, "
+	  "keys: 7812 }, y: { over: [debit], count: true, per: [card, body.payee], keys: 1 } }\n",
+	  "b.yaml:2:71: the bounded keys of one owner, 7813, take at least 1000064 bytes; "
+	  "bank.memory.windows "
+	  "is 1000000\n" },
 	{ "keys_differ",
 	  "aggregates: { x: { over: [debit], count: true, per: body.payee, keys: 3 }, y: { over: [debit], "
 	  "count: true, per: body.payee, keys: 4 } }\n",
