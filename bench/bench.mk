@@ -11,7 +11,7 @@ endef
 $(foreach b,$(BENCH_SRC),$(eval $(call bench_rule,$(b))))
 
 # Yardsticks and generator as good as the compiler can make them for this machine, whatever a release is built for.
-BENCH_NATIVE := bank20 handwritten sink
+BENCH_NATIVE := bank20 book20 path handwritten sink
 ifeq ($(VARIANT),release)
 $(BENCH_NATIVE:%=$(B)/obj/bench/%.o): CFLAGS += -march=native
 endif

@@ -43,7 +43,8 @@ struct core {
 	struct ledger_rule *by_rule_next; /* [RULES_MAX]: scratch of an activation */
 	uint64_t *by_type;		  /* [65536]: kept events by type code */
 	struct legs legs;
-	struct hash128 verdicts; /* digest of the verdicts; that of messages is the outbox's */
+	struct message_forms forms; /* of the catalogue in force */
+	struct hash128 verdicts;    /* digest of the verdicts; that of messages is the outbox's */
 	struct profile_columns columns;
 	struct rules rules;
 	struct decide *decide;

@@ -54,6 +54,8 @@ static int stages_init(struct core *core, const struct core_options *o)
 	if (!rc)
 		rc = legs_init(&core->legs);
 	if (!rc)
+		rc = message_forms_init(&core->forms);
+	if (!rc)
 		rc = outbox_init(&core->outbox, 0, (uint64_t)OUTBOX_OVERSHOOT_GIB << 30);
 	if (!rc)
 		rc = history_create(&core->history, o->windows_bytes ? o->windows_bytes : CORE_WINDOWS_BYTES,
@@ -244,6 +246,7 @@ void core_close(struct core *core)
 	profile_deinit(&core->columns);
 	rules_deinit(&core->rules);
 	legs_deinit(&core->legs);
+	message_forms_deinit(&core->forms);
 	outbox_deinit(&core->outbox);
 	free(core->ledger);
 	free(core->by_rule);
@@ -316,8 +319,10 @@ bool core_checkpoint_begin(struct core *core)
 	if (!r)
 		return false;
 	history_checkpoint(core->history, r);
-	outbox_checkpoint(&core->outbox, r);
-	legs_checkpoint(&core->legs, r);
+	outbox_checkpoint_cut(&core->outbox, r);
+	outbox_checkpoint_step(&core->outbox, UINT32_MAX);
+	legs_checkpoint_cut(&core->legs, r);
+	legs_checkpoint_step(&core->legs, UINT32_MAX);
 	core_meta_put(core, r);
 	return true;
 }

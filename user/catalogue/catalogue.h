@@ -275,6 +275,7 @@ struct cat_language {
 	const char *date_pattern;	      /* parts D, M, Y between literals: "D M Y", "M D, Y" */
 };
 
+struct cat_plan;
 struct catalogue {
 	struct hash128 hash; /* of the content: files, names and derived data */
 	struct arena arena;
@@ -324,6 +325,7 @@ struct catalogue {
 	const struct cat_message *messages;
 
 	struct interest_table *interest; /* follows from the rest; no part of blob and hash */
+	const struct cat_plan *plan;	 /* likewise: which rules can hold (plan.h) */
 
 	/* the whole content for the journal: catalogue_compile_blob(blob) gives this catalogue again */
 	const void *blob;

@@ -162,6 +162,7 @@ void rules_compile(struct build *b);
 void texts_compile(struct build *b);
 void zones_compile(struct build *b); /* behind all expressions */
 void links_compile(struct build *b);
+void link_plan(struct build *b); /* plan.c; the last: it reads all of the rest */
 
 /* The set of types that a list of names stands for; `what` names the key in problems. Only rules see
  * patterns. */

@@ -340,6 +340,25 @@ void row_subscription_read(const struct row_cursor *cursor, struct row_subscript
 	read_params(cursor, at, out);
 }
 
+const char *row_subscription_id(const struct row_cursor *cursor, uint32_t *bytes)
+{
+	const struct packed_subscription *at = cursor->at;
+
+	*bytes = at->id_bytes;
+	return packed_id(at);
+}
+
+int row_subscription_channel(const struct row_cursor *cursor)
+{
+	const struct packed_subscription *at = cursor->at;
+	const uint32_t *channels = packed_channels(at);
+
+	for (uint8_t i = 0; i < at->channels; i++)
+		if (cursor->store->layouts.channel_of[channels[i]] >= 0)
+			return cursor->store->layouts.channel_of[channels[i]];
+	return -1;
+}
+
 /* All of it is the kind's own: id, parameters, accounts, channels. */
 static bool packed_is_plain(const struct row_cursor *cursor)
 {
