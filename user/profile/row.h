@@ -11,7 +11,7 @@
 enum row_kind { ROW_CUSTOMER = 1, ROW_ACCOUNT = 2 };
 enum {
 	ROW_PROVISIONAL = 1 << 0, /* subscriptions without a PROFILE so far */
-	ROW_GONE = 1 << 15, /* no row: the one in the map was removed; never stored, never lent */
+	ROW_GONE = 1 << 15,	  /* no row: the one in the map was removed; never stored, never lent */
 };
 
 struct row {		/* header of every row */
@@ -20,7 +20,7 @@ struct row {		/* header of every row */
 	uint16_t flags;
 	uint64_t layout;   /* low half of the layout's hash; accounts: a fixed version */
 	uint64_t key;	   /* customer or account */
-	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, subscriptions; account: fields,
+	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, kinds; account: fields,
 			      holders, cards, strings */
 };
 _Static_assert(sizeof(struct row) == 40, "fixed in the store");

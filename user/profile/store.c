@@ -95,12 +95,15 @@ static int counts_load(struct store *s, char *why, size_t why_bytes)
 	s->counts = (struct store_counts){ .version = STORE_VERSION };
 	if (!counts)
 		return 0;
-	if (bytes != sizeof *counts || counts->version != STORE_VERSION) {
-		snprintf(why, why_bytes, "this store has format %u, expected %d",
-			 bytes >= 4 ? counts->version : 0, STORE_VERSION);
+	if (bytes != sizeof *counts || counts->version < STORE_VERSION_OLDEST ||
+	    counts->version > STORE_VERSION) {
+		snprintf(why, why_bytes, "this store has format %u, expected %d to %d",
+			 bytes >= 4 ? counts->version : 0, STORE_VERSION_OLDEST, STORE_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	s->counts = *counts;
+	s->counts.version =
+		STORE_VERSION; /* from the next checkpoint on: an older engine must not read its rows */
 	return 0;
 }
 

@@ -21,7 +21,7 @@ struct store_counts {
 	uint32_t reserved;
 	uint64_t customers, accounts, subscriptions, checkpoints;
 };
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION_OLDEST = 1, STORE_VERSION = 2 /* rows list the kinds in front */ };
 
 enum checkpoint_state {
 	CHECKPOINT_IDLE,

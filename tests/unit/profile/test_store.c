@@ -665,13 +665,16 @@ static void plant(const char *dir, const char *key, const void *value, uint32_t 
 
 static void a_damaged_or_newer_store_is_not_opened(void **state)
 {
-	static const uint32_t newer[10] = { 2 };
+	static const uint32_t newer[10] = { 3 }, none[10] = { 0 };
 	static const struct {
 		const char *key, *value, *why;
 		uint32_t bytes;
 		int rc;
 	} rows[] = {
-		{ "store", (const char *)newer, "this store has format 2, expected 1", 40, -EPROTONOSUPPORT },
+		{ "store", (const char *)newer, "this store has format 3, expected 1 to 2", 40,
+		  -EPROTONOSUPPORT },
+		{ "store", (const char *)none, "this store has format 0, expected 1 to 2", 40,
+		  -EPROTONOSUPPORT },
 		{ "store", "\1\0\0\0", "format", 4, -EPROTONOSUPPORT },
 		{ "name:00000002", "age", "damaged store: name:00000002", 3, -EBADMSG }, /* as 1 */
 		{ "name:00000fff", "new", "damaged store: name:00000fff", 3, -EBADMSG },
