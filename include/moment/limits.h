@@ -70,6 +70,12 @@ enum {
 	RATES_MAX = 192,
 	PROGRAM_INSTRUCTIONS_MAX = 1024, /* one compiled expression */
 	PROGRAM_DEPTH_MAX = 64,		 /* nesting of an expression */
+	PROGRAM_STEPS_MAX = 16384,	 /* worst case of one that is interpreted, from the sizes of its lists */
+	PROGRAM_VALUES_MAX = 2048,	 /* elements of lists that one makes */
+	PROGRAM_HEIGHT_MAX = 512,	 /* operations on top of each other in one that is interpreted */
+	MACRO_DEPTH_MAX = 8,		 /* exists, all, .. inside of each other */
+	REGEX_INSTRUCTIONS_MAX = 256,	 /* one pattern of matches(); times STRING_BYTES_MAX is its worst case */
+	REGEX_REPEAT_MAX = 1000,	 /* x{n}, as in RE2 */
 };
 
 /* One customer, account */
