@@ -537,5 +537,8 @@ void store_sizes(struct store *s, struct store_sizes *out)
 				     .overlay_bytes_max = s->overlay.bytes,
 				     .file_bytes = lmdb_bytes(s->lmdb),
 				     .checkpoints = s->counts.checkpoints,
-				     .checkpoint_ns_last = s->checkpoint_ns_last };
+				     .checkpoint_ns_last = s->checkpoint_ns_last,
+				     .index_bytes = s->index[ROW_CUSTOMER].region.used +
+						    s->index[ROW_ACCOUNT].region.used,
+				     .moved_last = s->moved_last };
 }

@@ -72,7 +72,7 @@ struct store {
 	struct checkpoint checkpoint;
 	struct store_counts counts;
 	uint64_t generation, committed; /* of names and layouts */
-	uint64_t checkpoint_ns_last;
+	uint64_t checkpoint_ns_last, moved_last;
 	int lock_fd;
 	bool read_only, holding, indexed;
 	bool populate; /* take memory before it is needed, lock the map */
