@@ -219,7 +219,8 @@ static void plain_add(struct world *w, const struct message_context *context, co
 	uint32_t no_data;
 
 	struct cel_env env =
-		rules_hit_env(&w->rules, w->store, w->c, &w->events[hit->event], n->hit, n->profile);
+		rules_hit_env(&w->rules, w->store, w->c, &w->events[hit->event], n->hit, n->profile,
+			      UINT32_MAX);
 	outbox_digest_add(&w->plain, frame, plain_frame(context, n, &env, id, id_bytes, frame, &no_data));
 }
 
@@ -236,8 +237,9 @@ static void message_one(struct world *w, const struct message_context *context, 
 
 	if (w->checking)
 		plain_add(w, context, n, id, id_bytes);
-	if (message_reads(w->c, &w->c->rules[hit->rule], language)) {
-		env = rules_hit_env(r, w->store, w->c, &w->events[hit->event], n->hit, n->profile);
+	uint32_t reads = message_reads(w->c, &w->c->rules[hit->rule], language);
+	if (reads) {
+		env = rules_hit_env(r, w->store, w->c, &w->events[hit->event], n->hit, n->profile, reads);
 		with = &env;
 	}
 	must(message_make(context, n, language, with, id, id_bytes), "outbox");

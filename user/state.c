@@ -289,7 +289,18 @@ static void types_put(const struct core *core, struct records *r)
 	}
 }
 
-static void core_meta_put(const struct core *core, struct records *r)
+/* Its content goes to the store once, not with every checkpoint. */
+static void catalogue_keep(struct core *core, struct records *r)
+{
+	const struct catalogue *c = core->catalogue;
+
+	if (core->catalogue_kept.low == c->hash.low && core->catalogue_kept.high == c->hash.high)
+		return;
+	meta_put(r, "catalogue", c->blob, (uint32_t)c->blob_bytes);
+	core->catalogue_kept = c->hash;
+}
+
+static void core_meta_put(struct core *core, struct records *r)
 {
 	struct core_meta m = { .semantic_version = ENGINE_SEMANTIC_VERSION,
 			       .next_position = core->next_position,
@@ -302,7 +313,7 @@ static void core_meta_put(const struct core *core, struct records *r)
 
 	if (core->catalogue) {
 		m.catalogue = core->catalogue->hash;
-		meta_put(r, "catalogue", core->catalogue->blob, (uint32_t)core->catalogue->blob_bytes);
+		catalogue_keep(core, r);
 		meta_put(r, "rules", core->by_rule,
 			 (uint32_t)(core->catalogue->rule_count * sizeof *core->by_rule));
 	}
@@ -320,18 +331,32 @@ bool core_checkpoint_begin(struct core *core)
 		return false;
 	history_checkpoint(core->history, r);
 	outbox_checkpoint_cut(&core->outbox, r);
-	outbox_checkpoint_step(&core->outbox, UINT32_MAX);
 	legs_checkpoint_cut(&core->legs, r);
-	legs_checkpoint_step(&core->legs, UINT32_MAX);
 	core_meta_put(core, r);
+	core->cut = CUT_HISTORY;
 	return true;
+}
+
+bool core_checkpoint_step(struct core *core, bool all)
+{
+	if (core->cut == CUT_HISTORY)
+		core->cut = CUT_OUTBOX;
+	if (core->cut == CUT_OUTBOX &&
+	    outbox_checkpoint_step(&core->outbox, all ? UINT32_MAX : CHECKPOINT_CHUNKS_A_TICK))
+		core->cut = CUT_LEGS;
+	if (core->cut == CUT_LEGS &&
+	    legs_checkpoint_step(&core->legs, all ? UINT32_MAX : CHECKPOINT_PAGES_A_TICK))
+		core->cut = CUT_NONE;
+	return core->cut == CUT_NONE;
 }
 
 bool core_checkpoint_poll(struct core *core, int *error)
 {
 	if (!store_checkpoint_poll(core->store, error))
 		return false;
-	if (!*error)
+	if (*error)
+		core->catalogue_kept = (struct hash128){ 0 };
+	else
 		outbox_committed(&core->outbox);
 	return true;
 }

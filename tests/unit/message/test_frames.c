@@ -222,7 +222,7 @@ static void notice_compare(struct frames *f, const struct message_context *conte
 	uint32_t no_data = 0, id_bytes = 0;
 	const char *id = hit->holder ? row_subscription_id(&r->rules.cursors[n->hit], &id_bytes) : "";
 
-	struct cel_env env = rules_hit_env(&r->rules, r->bank.store, c, &r->events[0], n->hit, n->profile);
+	struct cel_env env = rules_hit_env(&r->rules, r->bank.store, c, &r->events[0], n->hit, n->profile, UINT32_MAX);
 	uint32_t bytes = plain_frame(context, n, &env, id, id_bytes, want, &no_data);
 	uint16_t language = message_language(r->bank.store, c, n->profile);
 	uint32_t reads = message_reads(c, &c->rules[hit->rule], language);
