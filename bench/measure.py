@@ -169,6 +169,11 @@ def better_of(name, unit, params):
     return "min" if unit in ("us", "ns", "ns/event") or name.endswith(".growth") else "max"
 
 
+def pace_now():
+    """The clock of the hiccup meter, ns."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
 def machine():
     with open("/proc/cpuinfo") as text:
         model = next((line.split(":")[1].strip() for line in text if line.startswith("model name")), "?")

@@ -143,7 +143,7 @@ def machine_ns(answer, alone):
 
 def cpu_95(bench, machine):
     question = Question(bench, "prefilter.cpu.95")
-    seconds, pairs = SECONDS, 4 if bench.quick else 16
+    seconds, pairs = SECONDS, 2 if bench.quick else 16
     options = ["--rate", str(RATE), "--irrelevant", "95"]
     alone = [question.run(machine.alone, seconds, options, 10) for _ in range(2 if bench.quick else 8)]
     alone_ns = statistics.median(per_event(a, "alone_ns") for a in alone)
