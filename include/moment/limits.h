@@ -88,6 +88,13 @@ enum {
 	REASONS_MAX = 8, /* rules named in a VERDICT */
 };
 
+/* What a tick gives to a running checkpoint: its budget is theirs together, some 0.1 ms */
+enum {
+	CHECKPOINT_CELLS_A_TICK = 512, /* windows and references */
+	CHECKPOINT_CHUNKS_A_TICK = 4,  /* of the outbox: 64 KiB each */
+	CHECKPOINT_PAGES_A_TICK = 4,   /* of legs */
+};
+
 /* Journal and outbox */
 enum {
 	JOURNAL_ENTRY_BYTES_MAX = CATALOGUE_BYTES_MAX + FRAME_BYTES_MAX,

@@ -42,6 +42,7 @@ AGGREGATE_FUNCTIONS = ("count", "sum", "mean", "min", "max", "last", "deviation"
 # What an aggregate takes of an event besides its body fields.
 AGGREGATE_FIELDS = ("amount", "base", "balance", "time", "country", "mcc", "currency", "touchpoint", "customer")
 KEY_PARTS = ("customer", "account", "card", "currency")  # and body.x
+CALENDAR_REACH = {"day": 3 * DURATION_UNITS["d"], "week": 9 * DURATION_UNITS["d"], "month": 33 * DURATION_UNITS["d"]}  # and zones change
 WITHIN_MAX = 400 * DURATION_UNITS["d"]
 PATTERN_CODES = 1 << 16  # the pseudo types pattern.NAME have numbers behind all codes
 
@@ -79,7 +80,7 @@ class Aggregate(NamedTuple):
     @property
     def reach(self):
         """The longest that it looks back, ns; None = for ever."""
-        return self.within if self.calendar is None else 32 * DURATION_UNITS["d"]
+        return self.within if self.calendar is None else CALENDAR_REACH[self.calendar]
 
 
 class Pattern(NamedTuple):
@@ -112,6 +113,7 @@ class Rule(NamedTuple):
     channels: tuple
     for_whom: Optional[str]
     params: dict
+    confidential: bool  # fraud: scores, and no verdict names it
 
 
 class Loader(yaml.SafeLoader):
@@ -245,11 +247,8 @@ class Catalogue:
             event = EventType(name, spec["code"], body, spec.get("history", "full") == "full")
             self.events[event.code] = event
             self.codes[name] = event.code
-        self.groups = {"any": frozenset(self.codes.values())}
-        while len(self.groups) <= len(groups):  # one may name another that stands behind it
-            for name, members in groups.items():
-                if all(member in self.codes or member in self.groups for member in members):
-                    self.groups[name] = self.types(members)
+        self.groups = {name: self.types(members) for name, members in groups.items()}
+        self.groups["any"] = frozenset(self.codes.values())
         self.pattern_codes = {f"pattern.{name}": PATTERN_CODES + number for number, name in enumerate(self.section("patterns"))}
 
     def types(self, names):
@@ -448,7 +447,7 @@ class Catalogue:
                     None if stages is None else frozenset([stages] if isinstance(stages, str) else stages),
                     spec.get("score", 0), spec.get("category", default_category),
                     None if fresh is None else parse_span(fresh), spec.get("message"),
-                    tuple(spec.get("channels") or self.channels), spec.get("for"), params)
+                    tuple(spec.get("channels") or self.channels), spec.get("for"), params, bool(spec.get("confidential")))
 
     @staticmethod
     def param(spec):

@@ -10,6 +10,7 @@ Its type is written list(int); list() is the empty one, which goes with any.
 import math
 import re
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -408,8 +409,21 @@ def bool_of_string(s):
 
 
 def string_of_double(x):
-    text = repr(x)
-    return text[:-2] if text.endswith(".0") else text
+    """The shortest digits that give it back; written out from 0.0001 to below 1e21, else with an exponent."""
+    if math.isnan(x):
+        return "NaN"
+    if math.isinf(x):
+        return "+Inf" if x > 0 else "-Inf"
+    if x == 0:
+        return "-0" if math.copysign(1.0, x) < 0 else "0"
+    sign, digits, exponent = Decimal(repr(x)).normalize().as_tuple()
+    digits = "".join(map(str, digits))
+    scale = len(digits) + exponent - 1  # of the first digit
+    if -4 <= scale < 21:
+        words = f"{Decimal(repr(x)).normalize():f}".lstrip("-")
+    else:
+        words = digits[0] + ("." + digits[1:] if len(digits) > 1 else "") + f"e{scale:+03d}"
+    return "-" * sign + words
 
 
 def or_convert(value):

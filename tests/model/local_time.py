@@ -13,13 +13,18 @@ def reading(seconds, zone):
 
 
 def start_of(calendar, ns, zone):
-    """ns of the midnight with which the day, the week (Monday) or the month of `ns` began in `zone`."""
-    day = reading(ns // SECOND, zone).date()
-    if calendar == "week":
-        day -= timedelta(days=day.weekday())
-    elif calendar == "month":
-        day = day.replace(day=1)
-    return midnight(day, zone) * SECOND
+    """ns of the latest midnight that began a day, a week (Monday) or a month in `zone` and is not after `ns`. It never goes back
+    while time goes on, not even where a clock is put back over midnight."""
+    seconds = ns // SECOND
+    day = reading(seconds, zone).date() + timedelta(days=1)
+    while True:
+        if calendar == "week":
+            day -= timedelta(days=day.weekday())
+        elif calendar == "month":
+            day = day.replace(day=1)
+        if midnight(day, zone) <= seconds:
+            return midnight(day, zone) * SECOND
+        day -= timedelta(days=1)
 
 
 @functools.lru_cache(maxsize=65536)

@@ -529,7 +529,8 @@ class Model:
         keys = self.keys(event)
         self.windows.enter(keys, feeds, entry, self.now)
         for pattern in self.catalogue.patterns_of[header.type]:
-            if keys[pattern.per] and self.windows.completes(pattern, keys[pattern.per], header.time, event.position):
+            if keys[pattern.per] and self.windows.completes(pattern, keys[pattern.per], header.time, event.position,
+                                                                     self.now):
                 event.codes += (pattern.code,)
         return entry
 
@@ -588,7 +589,7 @@ class Model:
             if name not in known:
                 aggregate = self.catalogue.aggregates[name]
                 known[name] = self.windows.read(aggregate, keys[aggregate.per], event.header.time, event.position,
-                                                event.entered, zone)
+                                                event.entered, zone, self.now)
             return known[name]
 
         return read
@@ -621,7 +622,7 @@ class Model:
         for rule in self.listening(self.catalogue.fraud_of, event):
             if self.runs(rule, event, run) and self.holds(rule, event.env):
                 score += rule.score
-                reasons.append(rule.name)
+                reasons += [] if rule.confidential else [rule.name]
                 hits.append(Hit(rule.name, "", "SCORED", None, ()))
         return max(INT32_MIN, min(score, INT32_MAX)), reasons
 

@@ -56,7 +56,7 @@ class Deviation(unittest.TestCase):
 
     def test_both_integers_are_rounded_once(self):
         # 3 x (2^60 + 1)^2 - (2^60 + 1)^2 = 2 (2^60 + 1)^2 over 3 x 2: 2^121 + 2^62 + 2 is 2^121 as a double
-        self.assertEqual(self.of(0, 0, 2**60 + 1), repr(math.sqrt(2.0**121 / 6.0)))
+        self.assertEqual(self.of(0, 0, 2**60 + 1), cel.string_of_double(math.sqrt(2.0**121 / 6.0)))
 
     def test_it_is_taken_of_what_is_there_and_what_is_left(self):
         world = self.world()
@@ -219,6 +219,35 @@ class Eviction(unittest.TestCase):
         self.assertEqual(self.pay(world, "c", HOUR + 2), "3")  # the one of 2 has left
         # b, of 1, goes for a; c went never
         self.assertEqual(self.pay(world, "a", 2 * HOUR), "1")
+
+    def test_what_is_forgotten_may_be_as_new_as_what_no_event_can_ask_for(self):
+        """a and b go at 100h, when events of 76h can still come: nobody remembers that theirs were older."""
+        per = "per: [customer, body.payee], keys: 2"
+        world = world_showing("{agg.s} {agg.m} {agg.l}", "".join(f"  {name}: {{ over: [pay], count: true, {per}, within: {hours}h }}\n"
+                                                                 for name, hours in (("s", 24), ("m", 25), ("l", 2400))), bank=BODY)
+        for payee, at in (("a", 0), ("b", 10)):
+            self.pay(world, payee, at * HOUR)
+        self.assertEqual(self.pay(world, "c", 100 * HOUR), "1 – –")
+        self.assertEqual(self.pay(world, "d", 100 * HOUR + 1), "1 – –")
+
+    def test_a_key_that_nothing_can_ask_for_leaves_without_a_trace(self):
+        world = self.world(", within: 1h")
+        for payee, at in (("a", 0), ("b", 0), ("c", 100), ("d", 100)):
+            self.assertEqual(self.pay(world, payee, at * HOUR), "1")
+        self.assertEqual(world.model.windows.counters["KEYS_EVICTED"], 0)
+        self.pay(world, "e", 100 * HOUR)  # c goes
+        self.assertEqual([self.pay(world, "c", 101 * HOUR - 1), self.pay(world, "c", 300 * HOUR)], ["–", "1"])
+
+    def test_a_pattern_knows_nothing_of_before_either(self):
+        world = World("patterns: { p: { within: 1h, per: [customer, body.payee], keys: 1, steps: [ { events: [pay] }, { events: [pay] } ] } }\n"
+                      "fraud: { rules: { hit: { events: [pattern.p], when: 'true', score: 1 } } }", BODY)
+        seen = [bool(rules(world.event(7, at=at, body={"payee": payee}))) for at, payee in enumerate("aabbab")]
+        self.assertEqual(seen, [False, True, False, True, False, False])
+        # late, and before what was forgotten: perhaps something stood between
+        world.event(7, at=100, body={"payee": "a"})
+        world.event(7, at=101, body={"payee": "b"})
+        world.event(7, at=50, body={"payee": "b"})
+        self.assertEqual([bool(rules(world.event(7, at=at, body={"payee": "b"}))) for at in (51, 102)], [False, True])
 
     def test_each_owner_has_its_own_keys(self):
         world = self.world()
@@ -492,6 +521,15 @@ class ProvisionalKeys(unittest.TestCase):
         self.assertEqual(texts(world.event(7, at=7 * DAY + 2, account=9, body={"payee": "a"})), ["2 3"])
 
 
+class Confidential(unittest.TestCase):
+    def test_it_scores_and_no_verdict_names_it_or_leaves_its_place_empty(self):
+        others = ", ".join(f"r{i}: {{ events: [any], when: 'true', score: 1 }}" for i in range(9))
+        world = World("fraud: { rules: { hidden: { events: [any], when: 'true', score: 50, confidential: true }, %s } }" % others)
+        result = world.event(flags=1)
+        self.assertEqual(tuple(result.verdict), (0, 59, tuple(f"r{i}" for i in range(8))))
+        self.assertEqual(rules(result)[0], "hidden")
+
+
 class Lists(unittest.TestCase):
     YAML = """
 lists: { risky: [country.KP, 364], shops: [Bar, Café], ladder: [10, 200, 3000] }
@@ -512,12 +550,6 @@ fraud:
         self.assertEqual(rules(world.event(country=724, amount=4000, body={"shop": "bar"})), ["shop", "far"])
         self.assertEqual(rules(world.event(country=0, amount=1, body={"shop": "Bar"})), ["size"])
         self.assertEqual(world.model.counters["no_data", "land"], 1)
-
-
-class Groups(unittest.TestCase):
-    def test_a_group_may_name_another_that_stands_behind_it(self):
-        world = World("groups: { outer: [inner, tip], inner: [buy] }\nfraud: { rules: { r: { events: [outer], when: 'true', score: 1 } } }")
-        self.assertEqual([rules(world.event(type_)) for type_ in (1, 2, 3)], [["r"], ["r"], []])
 
 
 class Expressions(unittest.TestCase):
@@ -544,6 +576,11 @@ class Expressions(unittest.TestCase):
                     ("true ? [1] == [] : false", False), ("'a' in ['b', 'a']", True), ("2 in (true ? [1] : [2])", False)])
         for refused in ("[1, 'a']", "[1] == ['a']", "[1] < [2]", "1 in ['a']", "1 in 2", "[1].exists(e, 1)", "[1].exists(e.x, true)", "1[0]"):
             self.assertRaises(cel.Refused, value, refused)
+
+    def test_a_double_as_a_string(self):
+        for number, expected in [(1.0, "1"), (-0.0, "-0"), (0.1, "0.1"), (1e20, "100000000000000000000"), (1e21, "1e+21"), (1.5e-5, "1.5e-05"),
+                                 (0.0001, "0.0001"), (123456.789, "123456.789"), (-2.5e300, "-2.5e+300"), (2.0**60, "1152921504606847000")]:
+            self.assertEqual(cel.string_of_double(number), expected)
 
     def test_regular_expressions(self):
         for text, pattern, expected in [("hubba", "ubb", True), ("grey", "^gr(a|e)y$", True), ("abc\n", "c$", False), ("a\nb", "a.b", False),

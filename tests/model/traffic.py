@@ -9,13 +9,15 @@ were made; a test that sends each source as fast as it can makes most events lat
 2026-01-01T00:00Z and moves 40 s an event or transaction; what is "future" moves the clock with --clock=event and only then.
 The traffic is meant for tests/model/catalogue; for catalogue_aged add --kinds large,watch_account. Few customers, so that keys collide a lot. --hard adds what
 decisions.md leaves in the dark (see READINGS in model.py): released after posted, a currency that changes after a
-reversal, sums that overflow.
+reversal, sums that overflow. --rich is for the random catalogues of constructs.py: more body fields, customers in many zones, and a
+clock that starts where days have 23 or 25 hours, months end and leap days are.
 """
 import argparse
 import heapq
 import json
 import os
 import random
+from datetime import datetime
 
 import catalogue as language
 import msgpack
@@ -35,11 +37,19 @@ MERCHANTS = ["Café Ñandú", "Bar", "Bäckerei Müller am langen Platz", "Shop 
 ROLES = ["owner", "co_owner", "authorised", "guardian", "delegate"]
 
 
+ZONES = ["Europe/Madrid", "America/Bogota", "Asia/Kathmandu", "Atlantic/Azores", "Asia/Beirut", "America/Havana", "Pacific/Apia",
+         "Australia/Lord_Howe", "Mars/Olympus", "UTC"]
+# Before: an ordinary day, summer time in Europe, its end, a leap day, the turn of the year, summer time in Cuba.
+STARTS = ["2026-01-01T00:00:00", "2026-03-28T15:00:00", "2026-10-24T18:00:00", "2028-02-28T10:00:00", "2026-12-30T20:00:00", "2026-03-07T12:00:00"]
+PAYEES = ["Ana", "Björn", "Chloé", "Dae", "Emre", "Fay", "Goran"]
+
+
 class Bank:
     """Customers 1 to n (some without a record), accounts 1001 on with one to four holders and up to three cards."""
 
-    def __init__(self, rng, customers, kinds, subscribed):
+    def __init__(self, rng, customers, kinds, subscribed, rich=False):
         self.rng = rng
+        self.rich = rich
         self.kinds = kinds
         self.subscribed = subscribed
         self.customers = list(range(1, customers + 1))
@@ -51,10 +61,10 @@ class Bank:
 
     def customer_line(self, number):
         rng = self.rng
-        line = {"customer": number, "set": random_profile(rng)}
-        subscriptions = [random_subscription(rng, kind) for kind in self.kinds if rng.random() < self.subscribed * (0.15 if kind.startswith("watch") else 0.35)]
+        line = {"customer": number, "set": random_profile(rng, self.rich)}
+        subscriptions = [random_subscription(rng, kind, self.rich) for kind in self.kinds if rng.random() < self.subscribed * (0.15 if kind.startswith("watch") else 0.35)]
         if "large" in self.kinds and rng.random() < self.subscribed * 0.3:
-            subscriptions.append(dict(random_subscription(rng, "large"), id="second"))
+            subscriptions.append(dict(random_subscription(rng, "large", self.rich), id="second"))
         if subscriptions:
             line["subscriptions"] = subscriptions
         return line
@@ -78,8 +88,10 @@ KINDS = ["large", "low_balance", "income", "quiet_period", "by_others", "settled
          "watch_account", "watch_card"]
 
 
-def random_profile(rng):
+def random_profile(rng, rich=False):
     profile = {}
+    if rich and rng.random() < 0.7:
+        profile["zone"] = rng.choice(ZONES)
     if rng.random() < 0.8:
         profile["language"] = rng.choice(["en", "es", "es-CO", "es-MX", "de", "de-AT", "fr", "xx"])
     if rng.random() < 0.7:
@@ -97,8 +109,10 @@ def random_profile(rng):
     return profile
 
 
-def random_params(rng, kind):
+def random_params(rng, kind, rich=False):
     params = {}
+    if rich:
+        return rng.choice([{}, {"limit": "33.50 EUR"}, {"threshold": "5 USD", "often": False}, {"limit": "1 GBP"}])
     if kind == "large":
         params["threshold"] = rng.choice(["1 EUR", "20.50 EUR", "90 USD", "5000 JPY", "15.125 KWD", "40 GBP"][:5])
     if kind == "low_balance":
@@ -112,9 +126,9 @@ def random_params(rng, kind):
     return params
 
 
-def random_subscription(rng, kind):
+def random_subscription(rng, kind, rich=False):
     subscription = {"kind": kind}
-    params = random_params(rng, kind)
+    params = random_params(rng, kind, rich)
     if params:
         subscription["params"] = params
     if rng.random() < 0.1:
@@ -145,10 +159,11 @@ class Source:
 
 
 class Traffic:
-    def __init__(self, seed, customers, sources, clock, hard, kinds, subscribed=1.0, leaps=False):
+    def __init__(self, seed, customers, sources, clock, hard, kinds, subscribed=1.0, leaps=False, rich=False):
         self.leaps = leaps
+        self.rich = rich
         self.rng = random.Random(seed)
-        self.bank = Bank(self.rng, customers, kinds, subscribed)
+        self.bank = Bank(self.rng, customers, kinds, subscribed, rich)
         self.sources = [Source(self.rng, i + 1) for i in range(sources)]
         self.order = []  # number of a source per frame, as the frames were made
         for source in self.sources:
@@ -156,6 +171,8 @@ class Traffic:
         self.clock = clock
         self.hard = hard
         self.now = START
+        if rich:
+            self.now = int(datetime.fromisoformat(self.rng.choice(STARTS) + "+00:00").timestamp()) * SECOND
         self.pending = []  # (due, number, function): what a transaction still has to do
         self.number = 0
         self.refs = 0
@@ -261,11 +278,31 @@ class Traffic:
             body["payer"] = rng.choice(["ACME", "Bea"])
         if type_ == LOGIN and rng.random() < 0.8:
             body["device"] = rng.choice(["known", "new"])
+        if self.rich:
+            self.enrich(body, type_)
         if rng.random() < 0.1:
             body["original_amount"], body["original_currency"] = rng.randrange(10**6), rng.choice([840, 392])
         if rng.random() < 0.1:
             body["nobody_knows_me"] = rng.choice([None, [1, {"a": "b"}], b"bin", -1, 1 << 63, 2.5, True])
         return body
+
+    def enrich(self, body, type_):
+        rng = self.rng
+        if type_ in (PURCHASE, ATM) and rng.random() < 0.7:
+            body["lat"], body["lon"] = rng.choice([(40.4168, -3.7038), (41.3874, 2.1686), (-33.45, -70.66), (51.5, -0.1), (90.0, 0.0), (0, 180), (12.5, -190.25)])
+            if rng.random() < 0.02:
+                body["lat"] = 90.5
+        if type_ == PURCHASE:
+            if rng.random() < 0.6:
+                body["items"] = rng.choice([0, 1, 2, 3, 3, 7, -5, 12])
+            if rng.random() < 0.3:
+                body["slip"] = self.now - rng.choice([0, HOUR, 30 * HOUR])
+        if type_ == OUT and rng.random() < 0.9:
+            body["payee"] = rng.choice(PAYEES)
+        if type_ == IN and rng.random() < 0.9:
+            body["payer"] = rng.choice(PAYEES[3:] + ["ACME", "Bar"])
+        if type_ == LOGIN and rng.random() < 0.9:
+            body["device"] = rng.choice(["known", "new", "phone", "tablet", "pc"])
 
     def event(self, type_, who, body=None, amount=None, **more):
         fields = self.fields(who, amount)
@@ -392,7 +429,7 @@ class Traffic:
         if rng.random() < 0.25:
             self.change_account()
             return
-        body = {"set": random_profile(rng)}
+        body = {"set": random_profile(rng, self.rich)}
         if rng.random() < 0.4:
             body["unset"] = rng.sample(["language", "limit", "vip", "factor"], 2)
             for name in body["unset"]:
@@ -423,7 +460,7 @@ class Traffic:
     def change_subscription(self):
         rng = self.rng
         kind = rng.choice([kind for kind in KINDS + KINDS[:7] if kind in self.bank.kinds])
-        body = random_subscription(rng, kind)
+        body = random_subscription(rng, kind, self.rich)
         if rng.random() < 0.15:
             body["id"] = rng.choice(["b", "é"]) + kind
         if rng.random() < 0.6:
@@ -449,8 +486,8 @@ class Traffic:
         return [(number, next(cursors[number])) for number in self.order]
 
 
-def make(seed, events, sources, customers=40, clock="event", hard=False, kinds=KINDS, subscribed=1.0, leaps=False):
-    traffic = Traffic(seed, customers, sources, clock, hard, kinds, subscribed, leaps)
+def make(seed, events, sources, customers=40, clock="event", hard=False, kinds=KINDS, subscribed=1.0, leaps=False, rich=False):
+    traffic = Traffic(seed, customers, sources, clock, hard, kinds, subscribed, leaps, rich)
     traffic.run(events)
     return traffic
 
@@ -466,11 +503,12 @@ def main():
     parser.add_argument("--kinds", default=",".join(KINDS), help="subscription kinds that the catalogue has")
     parser.add_argument("--subscribed", type=float, default=1.0, help="this part of the usual subscriptions")
     parser.add_argument("--leaps", action="store_true", help="fees and inquiries days ahead: for a catalogue in which they move no clock")
+    parser.add_argument("--rich", action="store_true")
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     os.makedirs(options.out, exist_ok=True)
     traffic = make(options.seed, options.events, options.sources, options.customers, options.clock, options.hard,
-                   options.kinds.split(","), options.subscribed, options.leaps)
+                   options.kinds.split(","), options.subscribed, options.leaps, options.rich)
     with open(os.path.join(options.out, "bank.ndjson"), "w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in traffic.bank.lines)
     listing = []

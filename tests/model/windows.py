@@ -12,6 +12,7 @@ import local_time
 from values import NO_DATA, RANGE, half_even, int64
 
 WINDOW_LOG_EVENTS_MAX = 50000
+TEXT_BYTES_MAX = 64  # of a string of a body, in `last`
 
 
 class Entry:
@@ -97,7 +98,10 @@ def deviation(values):
 
 
 def last(values):
-    return NO_DATA if not values or values[-1] is None else values[-1]
+    """A string that is longer than what is kept is none that can be told."""
+    if not values or values[-1] is None:
+        return NO_DATA
+    return RANGE if isinstance(values[-1], str) and len(values[-1].encode()) > TEXT_BYTES_MAX else values[-1]
 
 
 FUNCTIONS = {
@@ -112,11 +116,15 @@ FUNCTIONS = {
 
 
 class Owner:
-    """The bounded keys of one owner: which there are, the least recently used first."""
+    """The bounded keys of one owner. What was evicted is known by a time alone: up to it, entries may be missing."""
 
     def __init__(self):
-        self.keys = OrderedDict()  # key -> the newest time of an entry that had been evicted when the key was made, or None
-        self.evicted_to = None  # the newest time of an entry that was evicted
+        self.keys = OrderedDict()  # key -> the time up to which its own entries may be missing, or None; the least recently used first
+        self.gone = None  # the same for a key that is not there
+
+
+def later(*times):
+    return max((time for time in times if time is not None), default=None)
 
 
 class Windows:
@@ -150,7 +158,7 @@ class Windows:
             since = self.since[aggregate.identity]
             if per_key is None or (since is not None and entry.time < since):
                 continue  # [20] what is older than the activation never was
-            self.use(per_key)
+            self.use(per_key, now)
             entries = self.logs.setdefault(per_key, {}).setdefault(aggregate.identity, [])
             if not entries or entries[-1].time <= entry.time:
                 entries.append(entry)
@@ -164,7 +172,7 @@ class Windows:
         parts, values = per_key
         return parts, tuple(value for part, value in zip(parts, values) if not part.startswith("body."))
 
-    def use(self, per_key):
+    def use(self, per_key, now):
         """An entry comes to the key. One key more than its owner may have: the least recently used is forgotten."""
         most = self.keys_max[per_key[0]]
         if not most:
@@ -172,24 +180,35 @@ class Windows:
         owner = self.owners.setdefault(self.owner_of(per_key), Owner())
         if per_key not in owner.keys:
             while len(owner.keys) >= most:
-                self.evict(owner)
-            owner.keys[per_key] = owner.evicted_to
+                self.evict(owner, now)
+        if not self.holds(per_key, now):
+            owner.keys[per_key] = owner.gone
         owner.keys.move_to_end(per_key)
 
-    def evict(self, owner):
-        oldest, _ = owner.keys.popitem(last=False)
-        for entries in self.logs.pop(oldest, {}).values():
-            owner.evicted_to = max(owner.evicted_to or 0, entries[-1].time)
-        self.counters["KEYS_EVICTED"] += 1
+    def evict(self, owner, now):
+        """What is forgotten may be as new as the key's newest entry, and as what no event can ask for any more."""
+        oldest, gone = next(iter(owner.keys.items()))
+        if self.holds(oldest, now):
+            newest = [entries[-1].time for entries in self.logs[oldest].values() if entries]
+            owner.gone = later(owner.gone, gone, now - self.lateness, *newest)
+            self.counters["KEYS_EVICTED"] += 1
+        del owner.keys[oldest]
+        self.logs.pop(oldest, None)
 
-    def evicted(self, per_key):
+    def holds(self, per_key, now):
+        """Can anything still ask for an entry of the key? One of which nothing can is as one that never was."""
+        for identity, entries in self.logs.get(per_key, {}).items():
+            reach = self.aggregates[identity].reach
+            if any(self.held(entry, reach, now) or (reach is None and entry.alive) for entry in entries):
+                return True
+        return False
+
+    def gone(self, per_key, now):
         """None, or a time: entries up to it may have been of this key and are forgotten."""
-        if not self.keys_max[per_key[0]]:
-            return None
-        owner = self.owners.get(self.owner_of(per_key))
+        owner = self.owners.get(self.owner_of(per_key)) if self.keys_max[per_key[0]] else None
         if owner is None:
             return None
-        return owner.keys.get(per_key, owner.evicted_to)
+        return owner.keys[per_key] if per_key in owner.keys and self.holds(per_key, now) else owner.gone
 
     def forget(self, customer):
         """All keys with this customer."""
@@ -201,22 +220,22 @@ class Windows:
 
     # ---- out ----
 
-    def read(self, aggregate, per_key, time, position, entered, zone="UTC"):
+    def read(self, aggregate, per_key, time, position, entered, zone="UTC", now=0):
         """The aggregate as of `time`: a value, or one per field of a record. `entered`: the event that asks is itself an entry,
         at `position`."""
-        result = self.result(aggregate, per_key, time, position, entered, zone)
+        result = self.result(aggregate, per_key, time, position, entered, zone, now)
         if aggregate.record and result in (NO_DATA, RANGE):
             return (result,) * len(aggregate.fields)
         return result
 
-    def result(self, aggregate, per_key, time, position, entered, zone):
+    def result(self, aggregate, per_key, time, position, entered, zone, now):
         if per_key is None:
             return NO_DATA  # the event does not have that key (decisions 6)
         first = self.first_time(aggregate, time, zone)  # the window takes entries with this time and later
-        since, evicted = self.since[aggregate.identity], self.evicted(per_key)
+        since, gone = self.since[aggregate.identity], self.gone(per_key, now)
         if first is not None and since is not None and first <= since - (aggregate.calendar is not None):
             return NO_DATA  # not full yet (decisions 20)
-        if evicted is not None and (first is None or first <= evicted):
+        if gone is not None and (first is None or first <= gone):
             return NO_DATA  # what it could hold was forgotten
         if self.overfull(per_key, time):
             return NO_DATA
@@ -226,6 +245,8 @@ class Windows:
             return len(inside)
         if aggregate.record:
             return tuple(last([value_of(entry, field) for entry in inside[-1:]]) for field in aggregate.fields)
+        if aggregate.function == "last":
+            inside = inside[-1:]
         values = [value_of(entry, aggregate.field) for entry in inside]
         if aggregate.function != "last" and RANGE in values:
             return RANGE
@@ -265,12 +286,13 @@ class Windows:
 
     # ---- patterns ----
 
-    def completes(self, pattern, per_key, time, position):
+    def completes(self, pattern, per_key, time, position, now):
         """Does the event at (time, position), itself an entry, complete the pattern? Tries every first event, and from it on takes
         the earliest that fits: if any way leads to the event, that one does."""
         logs = self.logs.get(per_key, {})
-        here = (time, position)
-        older = lambda step: [e for e in logs.get(step.identity, []) if e.alive and time - pattern.within < e.time and e.order() < here]
+        here, gone = (time, position), self.gone(per_key, now)
+        known = time - pattern.within if gone is None else max(gone, time - pattern.within)
+        older = lambda step: [e for e in logs.get(step.identity, []) if e.alive and known < e.time and e.order() < here]
         if not any(e.order() == here and e.alive for e in logs.get(pattern.steps[-1][0].identity, [])):
             return False
         if self.overfull(per_key, time):

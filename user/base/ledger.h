@@ -18,8 +18,9 @@
 
 struct ledger_rule {
 	char name[NAME_BYTES_MAX + 1];
-	uint8_t section; /* enum rule_section */
-	uint64_t evaluated, hits, no_data, errors;
+	uint8_t section;   /* enum rule_section */
+	bool confidential; /* in no metric and status */
+	uint64_t hits, no_data, errors; /* what a condition came to; how many were looked at is no state */
 	uint64_t legs[CHANNEL_SLOTS_MAX]; /* made, by channel slot */
 };
 

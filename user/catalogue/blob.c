@@ -3,9 +3,10 @@
  *
  *   "MMNTCAT1", u32 files, per file { u32 name bytes, u32 bytes, name, content }, u32 derived bytes, derived
  *
- * little-endian. Reading trusts nothing: every length is checked against what is left, and what was
- * derived must fit what the files ask for, language by language and currency by currency. A blob that would
- * not encode to itself again is refused by the caller, so that one catalogue has one hash.
+ * little-endian. The blob of a catalogue without zones is that of earlier versions, byte for byte. Reading
+ * trusts nothing: every length is checked against what is left, and what was derived must fit what the files
+ * ask for, zone by zone, language by language and currency by currency. A blob that would not encode to
+ * itself again is refused by the caller, so that one catalogue has one hash.
  */
 #define XXH_INLINE_ALL
 #include "compile.h"
@@ -17,7 +18,8 @@
 
 static const char MAGIC[8] = { 'M', 'M', 'N', 'T', 'C', 'A', 'T', '1' };
 
-enum { DERIVED_VERSION = 1, DERIVED_STRING_MAX = 255, DERIVED_TRANSITIONS_MAX = 1024 };
+/* 1: no zones but the bank's, as blobs always were; 2: all of them in front */
+enum { DERIVED_PLAIN = 1, DERIVED_ZONES = 2, DERIVED_STRING_MAX = 255, DERIVED_TRANSITIONS_MAX = 1024 };
 
 /* --- writing: once without a buffer to count, once into it --- */
 
@@ -77,15 +79,38 @@ static void put_language(struct writer *w, const struct cat_language *l)
 	put_string(w, l->date_pattern);
 }
 
+static void put_offsets(struct writer *w, const struct zone *zone)
+{
+	put_int(w, zone->count, 4);
+	for (uint32_t i = 0; i < zone->count; i++) {
+		put_int(w, (uint64_t)zone->from_s[i], 8);
+		put_int(w, (uint32_t)zone->offset_s[i], 4);
+	}
+}
+
+/* By name; offsets that an earlier one has are 0 and its number. */
+static void put_zones(struct writer *w, const struct catalogue *c)
+{
+	put_int(w, c->zone_count, 4);
+	for (uint32_t i = 0; i < c->zone_count; i++) {
+		uint32_t first = zones_first_equal(c->zones, i);
+		put_string(w, c->zones[i].name);
+		if (first == i) {
+			put_offsets(w, &c->zones[i]);
+			continue;
+		}
+		put_int(w, 0, 4);
+		put_int(w, first, 4);
+	}
+}
+
 static void put_derived(struct writer *w, const struct catalogue *c)
 {
-	put_int(w, DERIVED_VERSION, 4);
+	put_int(w, c->zone_count ? DERIVED_ZONES : DERIVED_PLAIN, 4);
+	if (c->zone_count)
+		put_zones(w, c);
 	put_string(w, c->zone.name);
-	put_int(w, c->zone.count, 4);
-	for (uint32_t i = 0; i < c->zone.count; i++) {
-		put_int(w, (uint64_t)c->zone.from_s[i], 8);
-		put_int(w, (uint32_t)c->zone.offset_s[i], 4);
-	}
+	put_offsets(w, &c->zone);
 	put_int(w, c->language_count, 4);
 	for (uint16_t i = 0; i < c->language_count; i++)
 		put_language(w, &c->languages[i]);
@@ -178,15 +203,11 @@ static void expect_string(struct build *b, struct reader *r, const char *expecte
 		r->bad = true;
 }
 
-static void get_zone(struct build *b, struct reader *r)
+static void get_offsets(struct build *b, struct reader *r, uint32_t count, struct zone *zone)
 {
-	struct zone *zone = &b->c->zone;
-	uint32_t count;
 	int64_t *from;
 	int32_t *offset;
 
-	expect_string(b, r, zone->name);
-	count = (uint32_t)get_int(r, 4);
 	if (r->bad || count == 0 || count > DERIVED_TRANSITIONS_MAX) {
 		r->bad = true;
 		return;
@@ -203,6 +224,53 @@ static void get_zone(struct build *b, struct reader *r)
 	zone->count = count;
 	zone->from_s = from;
 	zone->offset_s = offset;
+}
+
+static void get_zone(struct build *b, struct reader *r)
+{
+	expect_string(b, r, b->c->zone.name);
+	get_offsets(b, r, (uint32_t)get_int(r, 4), &b->c->zone);
+}
+
+static void get_zone_of_all(struct build *b, struct reader *r, uint32_t i)
+{
+	struct zone *zone = &b->zones[i];
+	uint32_t count, first;
+
+	zone->name = get_string(b, r);
+	if (i > 0 && strcmp(b->zones[i - 1].name, zone->name) >= 0)
+		r->bad = true;
+	count = (uint32_t)get_int(r, 4);
+	if (count > 0) {
+		get_offsets(b, r, count, zone);
+		return;
+	}
+	first = (uint32_t)get_int(r, 4);
+	if (first >= i) {
+		r->bad = true;
+		return;
+	}
+	zone->count = b->zones[first].count;
+	zone->from_s = b->zones[first].from_s;
+	zone->offset_s = b->zones[first].offset_s;
+}
+
+bool blob_zones(struct build *b, const uint8_t **derived, size_t *bytes)
+{
+	struct reader r = { .at = *derived, .end = *derived + *bytes };
+	uint64_t version = get_int(&r, 4);
+	uint32_t count = version == DERIVED_ZONES ? (uint32_t)get_int(&r, 4) : 0;
+
+	if (r.bad || count > ZONES_MAX ||
+	    !(version == DERIVED_PLAIN || (version == DERIVED_ZONES && count > 0)))
+		return false;
+	b->zones = build_array(b, struct zone, count + 1);
+	for (uint32_t i = 0; i < count && !r.bad; i++)
+		get_zone_of_all(b, &r, i);
+	b->zone_count = (uint16_t)count;
+	*derived = r.at;
+	*bytes = (size_t)(r.end - r.at);
+	return !r.bad;
 }
 
 /* Every currency of the bank and its rates, ascending, and no other. */
@@ -256,8 +324,6 @@ bool blob_derived(struct build *b, const uint8_t *derived, size_t bytes)
 {
 	struct reader r = { .at = derived, .end = derived + bytes };
 
-	if (get_int(&r, 4) != DERIVED_VERSION)
-		r.bad = true;
 	get_zone(b, &r);
 	if (get_int(&r, 4) != b->c->language_count)
 		r.bad = true;

@@ -121,6 +121,8 @@ void catalogue_summary_print(const struct catalogue *c, FILE *to)
 	fputc('\n', to);
 	print_count(to, "currencies", (unsigned)c->rates.count + 1);
 	fprintf(to, "%-16s %s, %u offsets\n", "zone", c->zone.name, c->zone.count);
+	if (c->zone_count)
+		print_count(to, "  of customers", c->zone_count);
 }
 
 const struct zone *catalogue_zone(const struct catalogue *c, const struct value *name)

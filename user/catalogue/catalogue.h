@@ -199,8 +199,9 @@ struct cat_rule {
 	enum rule_section section;
 	uint16_t number; /* index in catalogue.rules: the order of evaluation */
 	struct cel_program when;
-	uint8_t stages; /* bits 1 << event_stage; 0 = the first authorised or posted of a transaction */
-	int32_t score;	/* fraud */
+	uint8_t stages;	   /* bits 1 << event_stage; 0 = the first authorised or posted of a transaction */
+	int32_t score;	   /* fraud */
+	bool confidential; /* fraud: scores, and its name leaves in no verdict, metric or status */
 	enum message_category category;
 	int64_t fresh_ns;
 	uint16_t message; /* index in messages; critical and subscriptions */
@@ -274,6 +275,7 @@ struct cat_language {
 	const char *date_pattern;	      /* parts D, M, Y between literals: "D M Y", "M D, Y" */
 };
 
+struct cat_plan;
 struct catalogue {
 	struct hash128 hash; /* of the content: files, names and derived data */
 	struct arena arena;
@@ -323,6 +325,7 @@ struct catalogue {
 	const struct cat_message *messages;
 
 	struct interest_table *interest; /* follows from the rest; no part of blob and hash */
+	const struct cat_plan *plan;	 /* likewise: which rules can hold (plan.h) */
 
 	/* the whole content for the journal: catalogue_compile_blob(blob) gives this catalogue again */
 	const void *blob;

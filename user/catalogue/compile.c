@@ -41,6 +41,7 @@ static void compile_sections(struct build *b)
 	messages_compile(b);
 	rules_compile(b);
 	texts_compile(b);
+	zones_compile(b);
 	links_compile(b);
 }
 
@@ -65,8 +66,10 @@ static void compile_source(struct build *b, struct source *from)
 {
 	size_t before = b->problems->count;
 
+	b->is_blob = from->is_blob;
 	if (from->is_blob) {
-		if (!blob_files(b, from->bytes, from->len, &from->derived, &from->derived_bytes)) {
+		if (!blob_files(b, from->bytes, from->len, &from->derived, &from->derived_bytes) ||
+		    !blob_zones(b, &from->derived, &from->derived_bytes)) {
 			blob_problem(b);
 			return;
 		}

@@ -72,8 +72,13 @@ struct build {
 	struct yaml_file *files; /* by name */
 	uint32_t file_count;
 	const struct node *zone_node; /* NULL: the default */
-	bool incomplete;	      /* part of a file is unread: unknown names prove nothing */
-	unsigned suggestions;	      /* left: each costs a walk over all names */
+	bool is_blob;		      /* ICU is not asked */
+	bool reads_zone;	      /* an expression calls local() */
+	bool zones_needed;
+	uint16_t zone_count;
+	struct zone *zones;   /* by name; what ICU knows or the blob brings */
+	bool incomplete;      /* part of a file is unread: unknown names prove nothing */
+	unsigned suggestions; /* left: each costs a walk over all names */
 
 	struct section sections[SECTION_KINDS];
 	struct names events, groups, fields, attributes, aggregates, patterns, lists, channels, messages,
@@ -154,7 +159,9 @@ void channels_compile(struct build *b);
 void messages_compile(struct build *b);
 void rules_compile(struct build *b);
 void texts_compile(struct build *b);
+void zones_compile(struct build *b); /* behind all expressions */
 void links_compile(struct build *b);
+void link_plan(struct build *b); /* plan.c; the last: it reads all of the rest */
 
 /* The set of types that a list of names stands for; `what` names the key in problems. Only rules see
  * patterns. */
@@ -206,14 +213,23 @@ uint64_t program_aggregates(const struct build *b, const struct cel_program *pro
 /* Constants by their name behind "country." etc.: false when there is none. */
 bool constant_find(const char *name, size_t len, int64_t *out);
 
+/* --- zones (zones.c) --- */
+/* The zone of that name for an accessor; all zones are in the catalogue from then on. NULL: there is none. */
+const struct zone *zones_find(struct build *b, const char *name, size_t len);
+/* The first of zones[0..i] whose offsets are those of zones[i]. */
+uint32_t zones_first_equal(const struct zone *zones, uint32_t i);
+
 /* --- what ICU knows; only when a directory or a text is compiled --- */
 void icu_derive(struct build *b);
+void icu_zones(struct build *b); /* b->zones */
 
 /* --- the journal's form (blob.c) --- */
 void blob_encode(struct build *b);
 /* Files of a blob into b->files; false when it is not one. */
 bool blob_files(struct build *b, const void *blob, size_t bytes, const uint8_t **derived,
 		size_t *derived_bytes);
+/* What icu_zones would have made, before the files are compiled: *derived is behind it then. */
+bool blob_zones(struct build *b, const uint8_t **derived, size_t *bytes);
 /* What icu_derive would have made; false when it does not fit the files. */
 bool blob_derived(struct build *b, const uint8_t *derived, size_t bytes);
 

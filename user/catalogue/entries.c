@@ -1,9 +1,9 @@
 /*
  * entries.c: the trees of all files -> entries by section, in order of file name and place.
  *
- * A section may be spread over files; a name may not come twice. Rules of the three sections share one
- * space of names, because a message's id and the outcomes speak of a rule by its name alone. Too many
- * entries are a problem with the figure and the limit, and the section stays empty.
+ * A section may be spread over files; a name may not come twice, but for a group of the same types. Rules of
+ * the three sections share one space of names, because a message's id and the outcomes speak of a rule by its
+ * name alone. Too many entries are a problem with the figure and the limit, and the section stays empty.
  */
 #include "compile.h"
 
@@ -101,6 +101,28 @@ static int compare(const void *left, const void *right)
 	return order ? order : a->order < b->order ? -1 : a->order > b->order;
 }
 
+static bool list_has(const struct node *list, const char *text)
+{
+	for (const struct node *n = list->first; n; n = n->next)
+		if (n->kind == NODE_SCALAR && strcmp(n->text, text) == 0)
+			return true;
+	return false;
+}
+
+/* Parts that are checked together may name the same set of types: a group means the same twice. */
+static bool groups_equal(const struct named *a, const struct named *b)
+{
+	const struct node *left = a->entry->value, *right = b->entry->value;
+
+	if (a->kind != IN_GROUPS || left->kind != NODE_LIST || right->kind != NODE_LIST ||
+	    left->count != right->count)
+		return false;
+	for (const struct node *n = left->first; n; n = n->next)
+		if (n->kind != NODE_SCALAR || !list_has(right, n->text))
+			return false;
+	return true;
+}
+
 /* Says where a name came first; `drop` marks the later ones. */
 static void find_repeats(struct build *b, const struct named *sorted, uint32_t n, bool *drop)
 {
@@ -113,7 +135,9 @@ static void find_repeats(struct build *b, const struct named *sorted, uint32_t n
 		}
 		drop[sorted[i].order] = true;
 		/* in one file and one map the parser has said it */
-		if (first->entry->key->file != sorted[i].entry->key->file || first->kind != sorted[i].kind)
+		if ((first->entry->key->file != sorted[i].entry->key->file ||
+		     first->kind != sorted[i].kind) &&
+		    !groups_equal(first, &sorted[i]))
 			build_problem(b, sorted[i].entry->key,
 				      "found the %s '%.64s' a second time; the %s of this name is at %s:%u",
 				      sections[sorted[i].kind].what, sorted[i].entry->name,

@@ -2,10 +2,10 @@
  * icu.c: what ICU knows of languages and zones, asked once when a directory is compiled.
  *
  * In: the catalogue's languages, currencies and zone. Out: marks, money forms, months, date pattern of each
- * language and the zone's transitions from 1970 to 2100; all of it goes into the blob, so that a replay does
- * not depend on the ICU of its machine. This file knows ICU's error convention (UErrorCode) and ends it: a
- * zone or language that ICU does not know is a problem. Digits are ASCII and the calendar is the Gregorian
- * one in every language, because the path formats with its own code.
+ * language and the zone's transitions from 1970 to 2100, of all zones to 2060 when they are needed; all of it
+ * goes into the blob, so that a replay does not depend on the ICU of its machine. This file knows ICU's error
+ * convention (UErrorCode) and ends it: a zone or language that ICU does not know is a problem. Digits are
+ * ASCII and the calendar is the Gregorian one in every language, because the path formats with its own code.
  */
 #include "compile.h"
 
@@ -22,7 +22,7 @@
 
 enum { TEXT_ROOM = 256, TRANSITIONS_MAX = 1024 };
 
-static const double MS_2100 = 4102444800000.0;
+static const double MS_2060 = 2840140800000.0, MS_2100 = 4102444800000.0;
 
 static const char *copy_utf8(struct build *b, const UChar *text, int32_t len)
 {
@@ -286,11 +286,11 @@ static int32_t offset_at(UCalendar *calendar, double ms, UErrorCode *error)
 	return sum / 1000;
 }
 
-static void derive_transitions(struct build *b, UCalendar *calendar)
+/* The offsets of zone->name from 1970 to `until`; false when ICU cannot say. */
+static bool read_transitions(struct build *b, UCalendar *calendar, double until, struct zone *zone)
 {
-	struct zone *zone = &b->c->zone;
-	int64_t *from = build_array(b, int64_t, TRANSITIONS_MAX);
-	int32_t *offset = build_array(b, int32_t, TRANSITIONS_MAX);
+	int64_t *from = build_scratch_array(b, int64_t, TRANSITIONS_MAX);
+	int32_t *offset = build_scratch_array(b, int32_t, TRANSITIONS_MAX);
 	UErrorCode error = U_ZERO_ERROR;
 	double at = 0;
 
@@ -301,7 +301,7 @@ static void derive_transitions(struct build *b, UCalendar *calendar)
 		int32_t next;
 		ucal_setMillis(calendar, at, &error);
 		if (!ucal_getTimeZoneTransitionDate(calendar, UCAL_TZ_TRANSITION_NEXT, &at, &error) ||
-		    at >= MS_2100)
+		    at >= until)
 			break;
 		next = offset_at(calendar, at, &error);
 		if (next == offset[zone->count - 1])
@@ -311,31 +311,115 @@ static void derive_transitions(struct build *b, UCalendar *calendar)
 	}
 	zone->from_s = from;
 	zone->offset_s = offset;
-	if (U_FAILURE(error) || zone->count == TRANSITIONS_MAX)
-		build_problem(b, b->zone_node, "the transitions of the zone '%s' cannot be read from ICU",
-			      zone->name);
+	return U_SUCCESS(error) && zone->count < TRANSITIONS_MAX;
 }
 
-static void derive_zone(struct build *b)
+static void keep_transitions(struct build *b, struct zone *zone)
 {
-	const char *name = b->c->zone.name;
+	int64_t *from = build_array(b, int64_t, zone->count);
+	int32_t *offset = build_array(b, int32_t, zone->count);
+
+	memcpy(from, zone->from_s, zone->count * sizeof *from);
+	memcpy(offset, zone->offset_s, zone->count * sizeof *offset);
+	zone->from_s = from;
+	zone->offset_s = offset;
+}
+
+static UCalendar *calendar_open(const char *name)
+{
 	UChar zone[64];
 	UErrorCode error = U_ZERO_ERROR;
 	UCalendar *calendar = NULL;
 	int32_t n = 0;
-	char near[96];
 
 	u_strFromUTF8(zone, 64, &n, name, -1, &error);
 	if (U_SUCCESS(error) && n < 64 && zone_known(zone, n))
 		calendar = ucal_open(zone, n, "en", UCAL_GREGORIAN, &error);
-	if (!calendar || U_FAILURE(error)) {
+	if (calendar && U_FAILURE(error)) {
+		ucal_close(calendar);
+		calendar = NULL;
+	}
+	return calendar;
+}
+
+static void derive_zone(struct build *b)
+{
+	struct zone *zone = &b->c->zone;
+	UCalendar *calendar = calendar_open(zone->name);
+	char near[96];
+
+	if (!calendar) {
 		build_problem(b, b->zone_node,
-			      "found '%.60s', expected a time zone such as Europe/Madrid or UTC%s", name,
-			      zone_suggest(b, name, near, sizeof near));
+			      "found '%.60s', expected a time zone such as Europe/Madrid or UTC%s",
+			      zone->name, zone_suggest(b, zone->name, near, sizeof near));
 		return;
 	}
-	derive_transitions(b, calendar);
+	if (!read_transitions(b, calendar, MS_2100, zone))
+		build_problem(b, b->zone_node, "the transitions of the zone '%s' cannot be read from ICU",
+			      zone->name);
+	keep_transitions(b, zone);
 	ucal_close(calendar);
+}
+
+/* --- all zones --- */
+
+static int compare_zones(const void *left, const void *right)
+{
+	const struct zone *a = left, *b = right;
+
+	return strcmp(a->name, b->name);
+}
+
+static void list_zones(struct build *b)
+{
+	UErrorCode error = U_ZERO_ERROR;
+	UEnumeration *names = ucal_openTimeZones(&error);
+	int32_t len;
+
+	while (U_SUCCESS(error) && b->zone_count < ZONES_MAX) {
+		const char *name = uenum_next(names, &len, &error);
+		if (!name)
+			break;
+		b->zones[b->zone_count++].name = build_copy(b, name, (size_t)len);
+	}
+	if (names)
+		uenum_close(names);
+	qsort(b->zones, b->zone_count, sizeof *b->zones, compare_zones);
+}
+
+/* False: ICU names it and does not know it. */
+static bool zone_read(struct build *b, uint32_t i)
+{
+	UCalendar *calendar = calendar_open(b->zones[i].name);
+	uint32_t first;
+
+	if (!calendar)
+		return false;
+	if (!read_transitions(b, calendar, MS_2060, &b->zones[i]))
+		build_problem(b, NULL, "the transitions of the zone '%s' cannot be read from ICU",
+			      b->zones[i].name);
+	ucal_close(calendar);
+	first = zones_first_equal(b->zones, i);
+	if (first < i) {
+		b->zones[i].from_s = b->zones[first].from_s;
+		b->zones[i].offset_s = b->zones[first].offset_s;
+	} else {
+		keep_transitions(b, &b->zones[i]);
+	}
+	return true;
+}
+
+void icu_zones(struct build *b)
+{
+	uint16_t kept = 0;
+
+	b->zones = build_array(b, struct zone, ZONES_MAX);
+	list_zones(b);
+	for (uint16_t i = 0; i < b->zone_count; i++) {
+		b->zones[kept].name = b->zones[i].name;
+		kept = (uint16_t)(kept + zone_read(b, kept));
+	}
+	b->zone_count = kept;
 }
 
 void icu_derive(struct build *b)

@@ -64,7 +64,7 @@ static const struct key_spec threshold_keys[] = { MAY("review", SCALAR), MAY("de
 
 static const struct key_spec fraud_rule_keys[] = {
 	NEED("events", LIST), MAY("when", SCALAR), NEED("score", SCALAR),
-	MAY("stages", LIST),  MAY("mode", SCALAR), NEXT("confidential"),
+	MAY("stages", LIST),  MAY("mode", SCALAR), MAY("confidential", SCALAR),
 	NEXT("share"),	      NEXT("budget"),	   NEXT("justified"),
 };
 

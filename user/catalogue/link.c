@@ -114,4 +114,5 @@ void links_compile(struct build *b)
 	link_pattern_reads(b);
 	link_interest(b);
 	link_rule_names(b);
+	link_plan(b);
 }

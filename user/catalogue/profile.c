@@ -2,8 +2,8 @@
  * profile.c: the section `profile`: attributes of a customer, their types and defaults.
  *
  * Entries in, cat_attribute out, numbered in order of file and place. An attribute with a wrong type
- * keeps its name, so that expressions that read it give no problem of their own. `language` and `party` mean
- * something to the engine, so their types are fixed.
+ * keeps its name, so that expressions that read it give no problem of their own. `language`, `zone` and
+ * `party` mean something to the engine, so their types are fixed.
  */
 #include "compile.h"
 
@@ -35,6 +35,12 @@ static void attribute_compile(struct build *b, uint32_t number)
 		b->c->attribute_language = (int16_t)number;
 		if (a->type != TYPE_STRING)
 			build_problem(b, entry->key, "found the attribute 'language' as %s, expected string",
+				      cel_type_name(a->type));
+	}
+	if (strcmp(a->name, "zone") == 0) {
+		b->c->attribute_zone = (int16_t)number;
+		if (a->type != TYPE_STRING)
+			build_problem(b, entry->key, "found the attribute 'zone' as %s, expected string",
 				      cel_type_name(a->type));
 	}
 	if (strcmp(a->name, "party") == 0 && a->type != TYPE_INT)

@@ -316,6 +316,8 @@ static void rule_compile(struct build *b, const struct entry *entry, struct cat_
 	take_stages(b, map, rule);
 	if (rule->section == SECTION_FRAUD) {
 		take_score(b, map, rule);
+		if ((n = scalar_of(map, "confidential")))
+			scalar_bool(b, n, &rule->confidential);
 	} else if (rule->section == SECTION_CRITICAL) {
 		rule->category = CATEGORY_critical;
 		rule->fresh_ns = 10 * NS_PER_MINUTE;

@@ -296,7 +296,6 @@ static void rule_give_back(struct side *s, uint32_t rule)
 	struct ledger_rule *now = &s->core->by_rule[rule];
 	const struct ledger_rule *before = &s->rules[rule];
 
-	now->evaluated = before->evaluated;
 	now->no_data = before->no_data;
 	now->errors = before->errors;
 }

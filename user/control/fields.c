@@ -166,8 +166,6 @@ const uint32_t control_family_count = ARRAY_LEN(control_families);
 
 #define IN_RULE(member) offsetof(struct ledger_rule, member)
 const struct control_field control_rule_fields[] = {
-	{ "rules", "evaluated", "moment_rule_evaluated_total", METRIC_COUNTER, IN_RULE(evaluated),
-	  "Conditions evaluated" },
 	{ "rules", "hits", "moment_rule_hits_total", METRIC_COUNTER, IN_RULE(hits), "Conditions that held" },
 	{ "rules", "no_data", "moment_rule_no_data_total", METRIC_COUNTER, IN_RULE(no_data),
 	  "Conditions that lacked data" },

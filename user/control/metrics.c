@@ -158,6 +158,8 @@ static void rules_write(struct writer *w)
 		head(w, field->metric, type_names[field->type], field->help);
 		for (uint32_t i = 0; i < w->s->rule_count; i++) {
 			const struct ledger_rule *rule = &w->s->rules[i];
+			if (rule->confidential)
+				continue;
 			count(w, field->metric,
 			      LABELS({ "rule", rule->name }, { "section", control_section(rule->section) }),
 			      control_value(rule, field->offset));

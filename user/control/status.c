@@ -165,7 +165,11 @@ static void rules_put(struct writer *w)
 
 	for (uint32_t i = 0; i < w->s->rule_count; i++) {
 		const struct ledger_rule *rule = &w->s->rules[i];
-		json_t *item = push(w, array), *legs = json_object();
+		json_t *item, *legs;
+		if (rule->confidential)
+			continue;
+		item = push(w, array);
+		legs = json_object();
 		char channel[CONTROL_NAME_BYTES];
 		put_name(w, item, "name", rule->name);
 		put_name(w, item, "section", control_section(rule->section));

@@ -153,20 +153,6 @@ static bool zero_copy_pays(const struct deliver *d, uint32_t bytes)
 	       !(c->zero_copy_copied >= 8 && c->zero_copy_copied == c->zero_copy_sends);
 }
 
-/* Writes the session's sequence into the headers of a run. */
-static void run_number(const struct outbox_run *run, uint64_t sequence)
-{
-	uint32_t at = 0;
-
-	for (uint32_t i = 0; i < run->frames; i++, sequence++) {
-		uint32_t length;
-		memcpy(&length, run->data + at, sizeof length);
-		memcpy(run->data + at + offsetof(struct frame_header, sequence), &sequence, sizeof sequence);
-		at += length;
-	}
-	assert(at == run->bytes);
-}
-
 /* The next run for a gateway: critical queues first, in turn within a lane. */
 static bool run_take(struct deliver *d, struct deliver_gateway *g, struct outbox_run *run)
 {
@@ -176,7 +162,8 @@ static bool run_take(struct deliver *d, struct deliver_gateway *g, struct outbox
 		return false;
 	for (uint32_t i = 0; i < g->queue_count; i++) {
 		uint32_t in_lane = (i % lane + g->turn) % lane;
-		if (outbox_take(d->outbox, g->queues[i / lane * lane + in_lane], room, SEND_BYTES_MAX, run))
+		if (outbox_take(d->outbox, g->queues[i / lane * lane + in_lane], room, SEND_BYTES_MAX,
+				g->next_sequence, run))
 			return true;
 	}
 	return false;
@@ -207,7 +194,6 @@ static void gateway_pump(struct deliver *d, struct deliver_gateway *g)
 	}
 	if (conn->generation != g->generation || !conn_idle(conn) || !run_take(d, g, &run))
 		return;
-	run_number(&run, g->next_sequence);
 	*sent_at(g, g->tail++) = (struct deliver_sent){ .first_sequence = g->next_sequence,
 							.sent_ns = d->now_ns,
 							.ordinal = run.ordinal,

@@ -170,22 +170,30 @@ static void hash_account(XXH3_state_t *h, struct store *s, uint64_t key)
 	}
 }
 
-/* Keys of one kind, of the map and the overlay, ascending, each once. */
+static bool row_is_there(struct store *s, enum row_kind kind, uint64_t key)
+{
+	return (kind == ROW_CUSTOMER ? store_customer(s, key) : store_account(s, key)) != NULL;
+}
+
+/* Keys of one kind, of the map and the overlay, without removed ones, ascending, each once. */
 static void keys_collect(struct store *s, enum row_kind kind, struct key_list *list)
 {
 	enum record_space space = kind == ROW_CUSTOMER ? RECORD_CUSTOMER : RECORD_ACCOUNT;
 	int rc = lmdb_walk(s->lmdb, space, key_each, list);
 	size_t unique = 0;
+	uint64_t at = s->overlay.tail;
+	const struct row *row;
 
 	assert(rc == 0);
-	for (uint32_t i = 0; i < s->overlay.count; i++)
-		if (s->overlay.entries[i].kind == kind)
-			key_add(list, s->overlay.entries[i].key);
+	while ((row = overlay_next(&s->overlay, &at, s->overlay.head)))
+		if (row->kind == kind)
+			key_add(list, row->key);
 	if (!list->count)
 		return;
 	qsort(list->keys, list->count, sizeof *list->keys, key_compare);
 	for (size_t i = 0; i < list->count; i++)
-		if (i == 0 || list->keys[i] != list->keys[unique - 1])
+		if ((unique == 0 || list->keys[i] != list->keys[unique - 1]) &&
+		    row_is_there(s, kind, list->keys[i]))
 			list->keys[unique++] = list->keys[i];
 	list->count = unique;
 }

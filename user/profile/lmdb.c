@@ -21,8 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "lmdb_state.h"
 
 static const struct {
 	const char *name;
@@ -34,13 +37,6 @@ static const struct {
 	[RECORD_CELL] = { "cells", 0 },
 	[RECORD_REF] = { "refs", 0 },
 	[RECORD_OUTBOX] = { "outbox", 0 },
-};
-
-struct lmdb {
-	MDB_env *env;
-	MDB_dbi dbi[RECORD_SPACES];
-	MDB_txn *read, *write;
-	bool own_writes;
 };
 
 /* Before every value of a byte-keyed space. */
@@ -166,6 +162,24 @@ static int data_path(char *path, size_t room, const char *dir)
 	return (size_t)snprintf(path, room, "%s/data.mdb", dir) < room ? 0 : -ENAMETOOLONG;
 }
 
+/* The engine's reader, two more that stand by for lmdb_moves, and a cursor a space. */
+static int open_readers(struct lmdb *l, char *why, size_t why_bytes)
+{
+	int rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->before);
+
+	if (!rc)
+		mdb_txn_reset(l->before);
+	if (!rc)
+		rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->after);
+	if (!rc)
+		mdb_txn_reset(l->after);
+	if (!rc)
+		rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->read);
+	for (int i = 1; !rc && i < RECORD_SPACES; i++)
+		rc = mdb_cursor_open(l->read, l->dbi[i], &l->walk[i]);
+	return rc ? lmdb_explain(rc, "cannot begin to read", why, why_bytes) : 0;
+}
+
 int lmdb_open(struct lmdb **out, const char *dir, uint64_t map_bytes, bool read_only, char *why,
 	      size_t why_bytes)
 {
@@ -191,10 +205,8 @@ int lmdb_open(struct lmdb **out, const char *dir, uint64_t map_bytes, bool read_
 		rc = open_spaces(l, read_only, why, why_bytes);
 	if (!rc && !read_only && (rc = sync_directory(dir)))
 		snprintf(why, why_bytes, "%s: cannot sync the directory", dir);
-	if (!rc) {
-		rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->read);
-		rc = rc ? lmdb_explain(rc, "cannot begin to read", why, why_bytes) : 0;
-	}
+	if (!rc)
+		rc = open_readers(l, why, why_bytes);
 	if (rc) {
 		lmdb_close(l);
 		return rc;
@@ -208,8 +220,14 @@ void lmdb_close(struct lmdb *l)
 	if (!l)
 		return;
 	lmdb_write_abort(l);
-	if (l->read)
-		mdb_txn_abort(l->read);
+	for (int i = 1; i < RECORD_SPACES; i++)
+		if (l->walk[i])
+			mdb_cursor_close(l->walk[i]);
+	for (int i = 0; i < 3; i++) {
+		MDB_txn *txn = (MDB_txn *[]){ l->read, l->before, l->after }[i];
+		if (txn)
+			mdb_txn_abort(txn);
+	}
 	if (l->env)
 		mdb_env_close(l->env);
 	free(l);
@@ -222,6 +240,16 @@ void lmdb_renew(struct lmdb *l)
 	mdb_txn_reset(l->read);
 	rc = mdb_txn_renew(l->read); /* the reader's slot is kept over a reset: cannot run out */
 	assert(rc == 0);
+}
+
+void lmdb_turn(struct lmdb *l)
+{
+	MDB_txn *old = l->read;
+
+	assert(mdb_txn_id(l->after) == l->committed);
+	l->read = l->after;
+	l->after = old;
+	mdb_txn_reset(old);
 }
 
 static MDB_txn *reading(const struct lmdb *l)
@@ -276,25 +304,34 @@ const void *lmdb_get(const struct lmdb *l, enum record_space space, const void *
 	return value;
 }
 
-int lmdb_walk(struct lmdb *l, enum record_space space, lmdb_each each, void *ctx)
+static int walk_by(MDB_cursor *cursor, enum record_space space, lmdb_each each, void *ctx)
 {
-	MDB_cursor *cursor;
 	MDB_val key, data;
 	int result = 0;
-	int rc = mdb_cursor_open(reading(l), l->dbi[space], &cursor);
+	int rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST);
 
-	if (rc)
-		return lmdb_error(rc);
-	for (rc = mdb_cursor_get(cursor, &key, &data, MDB_FIRST); rc == 0 && result == 0;
-	     rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) {
+	for (; rc == 0 && result == 0; rc = mdb_cursor_get(cursor, &key, &data, MDB_NEXT)) {
 		uint32_t key_bytes, value_bytes;
 		const void *value = value_open(space, &data, &value_bytes, &key_bytes);
 		result = each(ctx, key.mv_data, key_bytes, value, value_bytes);
 	}
-	mdb_cursor_close(cursor);
 	if (result)
 		return result;
 	return rc == MDB_NOTFOUND ? 0 : lmdb_error(rc);
+}
+
+int lmdb_walk(struct lmdb *l, enum record_space space, lmdb_each each, void *ctx)
+{
+	MDB_cursor *cursor = l->walk[space];
+	int rc = l->own_writes ? mdb_cursor_open(l->write, l->dbi[space], &cursor)
+			       : mdb_cursor_renew(l->read, cursor);
+
+	if (rc)
+		return lmdb_error(rc);
+	rc = walk_by(cursor, space, each, ctx);
+	if (l->own_writes)
+		mdb_cursor_close(cursor);
+	return rc;
 }
 
 uint64_t lmdb_bytes(const struct lmdb *l)
@@ -305,6 +342,28 @@ uint64_t lmdb_bytes(const struct lmdb *l)
 	mdb_env_info(l->env, &info);
 	mdb_env_stat(l->env, &stat);
 	return (info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+uint64_t lmdb_prefault(const struct lmdb *l, uint64_t from, bool lock)
+{
+	MDB_envinfo info;
+	struct stat file;
+	mdb_filehandle_t fd;
+
+	mdb_env_info(l->env, &info);
+	/* the map is larger than the file, and a page behind the file's end is a SIGBUS */
+	if (mdb_env_get_fd(l->env, &fd) || fstat(fd, &file))
+		return from;
+	uint64_t end = (uint64_t)file.st_size & ~(uint64_t)4095;
+	if (end > info.me_mapsize)
+		end = info.me_mapsize;
+	if (end <= from)
+		return from;
+	char *at = (char *)info.me_mapaddr + from;
+	madvise(at, end - from, MADV_POPULATE_READ);
+	if (lock && mlock(at, end - from))
+		return end; /* not allowed: the pages are there now, which is most of it */
+	return end;
 }
 
 int lmdb_write_begin(struct lmdb *l)
@@ -453,6 +512,36 @@ static int put_space(struct lmdb *l, const struct record *const **at)
 	return rc;
 }
 
+static int put_row(MDB_cursor *cursor, const struct lmdb_row *row, const MDB_val *last)
+{
+	MDB_val key = { .mv_size = sizeof row->key, .mv_data = (void *)&row->key };
+	MDB_val data = { .mv_size = row->bytes, .mv_data = (void *)row->value };
+
+	if (!row->bytes)
+		return remove_value(cursor, &key);
+	/* appending fills pages, where a put at the end would leave them half empty */
+	return lmdb_error(mdb_cursor_put(cursor, &key, &data,
+					 key_is_behind(RECORD_CUSTOMER, &key, last) ? MDB_APPEND : 0));
+}
+
+int lmdb_write_rows(struct lmdb *l, enum record_space space, const struct lmdb_row *rows, uint64_t count)
+{
+	uint8_t room[LMDB_KEY_BYTES_MAX];
+	MDB_cursor *cursor;
+
+	assert(l->write && space_is_integer(space));
+	int rc = mdb_cursor_open(l->write, l->dbi[space], &cursor);
+	if (rc)
+		return lmdb_error(rc);
+	const MDB_val last = last_key(cursor, room);
+	for (uint64_t i = 0; rc == 0 && i < count; i++) {
+		assert(i == 0 || rows[i - 1].key < rows[i].key);
+		rc = put_row(cursor, &rows[i], &last);
+	}
+	mdb_cursor_close(cursor);
+	return rc;
+}
+
 int lmdb_write_put(struct lmdb *l, const struct records *records)
 {
 	const struct record **list = records_sort(records);
@@ -477,6 +566,7 @@ int lmdb_write_commit(struct lmdb *l)
 	assert(txn);
 	l->write = NULL;
 	l->own_writes = false;
+	l->committed = mdb_txn_id(txn);
 	return lmdb_error(mdb_txn_commit(txn)); /* frees the transaction in any case */
 }
 

@@ -1,133 +1,137 @@
 /*
- * overlay.c: entries in a dense array (the last one fills a gap), found through a table, their rows in a
- * slab.
+ * overlay.c: a ring of rows, each behind a head of 8 bytes. Rows come and go in the order of their changes,
+ * so a ring has no fragments and gives back everything up to a cut by one assignment.
  *
- * The order of entries depends on the order of changes and checkpoints and is seen by nobody: the writer
- * sorts, lookups go by key. When the overlay is empty, which it is after a checkpoint without later changes,
- * the slab starts anew, so blocks of sizes that are no longer asked for do not use it up.
+ * In: rows. Out: rows that lie still until they are released. The order of rows is seen by nobody: the writer
+ * sorts them by key, and of two rows of one key the one further on counts. What can go wrong: no room, which
+ * overlay_has_room tells before; here it is an assert.
  */
 #include "overlay.h"
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ENTRY_BYTES = 64 }; /* slab bytes for which there is an entry: no row takes less */
-
-static struct key128 overlay_key(enum row_kind kind, uint64_t key)
-{
-	return (struct key128){ .low = key, .high = kind };
-}
+/* Before every row; also alone, where the ring's end is too near for a row. */
+struct overlay_head {
+	uint32_t bytes; /* with the row behind */
+	uint32_t dead;
+};
+_Static_assert(sizeof(struct overlay_head) == 8, "rows behind it stay on an 8-byte edge");
 
 int overlay_init(struct overlay *o, uint64_t bytes)
 {
-	int rc;
-
-	assert(bytes >= OVERLAY_BYTES_MIN && bytes / ENTRY_BYTES <= UINT32_MAX);
-	*o = (struct overlay){ .count_max = (uint32_t)(bytes / ENTRY_BYTES) };
-	rc = slab_init(&o->slab, bytes);
-	if (!rc)
-		rc = table_init(&o->table, o->count_max);
-	if (!rc)
-		rc = region_init(&o->region, o->count_max * sizeof *o->entries);
-	if (rc)
-		return rc;
-	o->entries = region_take(&o->region, o->count_max * sizeof *o->entries);
-	assert(o->entries);
-	return 0;
+	assert(bytes >= OVERLAY_BYTES_MIN && bytes % 8 == 0);
+	*o = (struct overlay){ .bytes = bytes };
+	return region_init(&o->region, bytes);
 }
 
 void overlay_deinit(struct overlay *o)
 {
 	region_deinit(&o->region);
-	table_deinit(&o->table);
-	slab_deinit(&o->slab);
+}
+
+void overlay_populate(struct overlay *o)
+{
+	madvise(o->region.base, o->bytes, MADV_POPULATE_WRITE); /* a wish: else they come one by one */
 }
 
 bool overlay_has_room(const struct overlay *o, uint32_t rows)
 {
-	size_t batch = (size_t)rows * slab_room(ROW_BYTES_MAX);
+	/* one more for what is lost at the ring's end */
+	uint64_t most = ((uint64_t)rows + 1) * (ROW_BYTES_MAX + sizeof(struct overlay_head));
 
-	return o->slab.bytes_in_use + batch <= o->slab.bytes_max &&
-	       o->slab.region.used + batch <= o->slab.region.bytes && o->count + rows <= o->count_max;
+	return o->head - o->tail + most <= o->bytes;
 }
 
-static struct overlay_entry *entry_find(const struct overlay *o, enum row_kind kind, uint64_t key)
+static struct overlay_head *head_at(const struct overlay *o, uint64_t at)
 {
-	uint32_t number;
-
-	if (!table_find(&o->table, overlay_key(kind, key), &number))
-		return NULL;
-	return &o->entries[number];
+	return (struct overlay_head *)(o->region.base + at % o->bytes);
 }
 
-const struct row *overlay_find(const struct overlay *o, enum row_kind kind, uint64_t key)
+static struct overlay_head *head_of(const struct row *row)
 {
-	const struct overlay_entry *entry = entry_find(o, kind, key);
-
-	return entry ? entry->row : NULL;
+	return (struct overlay_head *)row - 1;
 }
 
-static struct overlay_entry *entry_add(struct overlay *o, enum row_kind kind, uint64_t key)
+struct row *overlay_add(struct overlay *o, const struct row *row)
 {
-	assert(o->count < o->count_max);
-	struct overlay_entry *entry = &o->entries[o->count];
-	bool added = table_set(&o->table, overlay_key(kind, key), o->count);
+	uint64_t need = sizeof(struct overlay_head) + row->bytes, rest = o->bytes - o->head % o->bytes;
 
-	assert(added);
-	*entry = (struct overlay_entry){ .key = key, .kind = kind };
-	o->count++;
-	return entry;
-}
-
-void overlay_put(struct overlay *o, const struct row *row, uint64_t generation)
-{
-	struct overlay_entry *entry = entry_find(o, (enum row_kind)row->kind, row->key);
-	size_t room;
-
-	if (!entry)
-		entry = entry_add(o, (enum row_kind)row->kind, row->key);
-	if (entry->row && slab_room(entry->row->bytes) != slab_room(row->bytes)) {
-		slab_release(&o->slab, entry->row, entry->row->bytes);
-		entry->row = NULL;
+	assert(row->bytes % 8 == 0 && row->bytes <= ROW_BYTES_MAX);
+	if (rest < need) {
+		assert(o->head + rest - o->tail <= o->bytes);
+		*head_at(o, o->head) = (struct overlay_head){ .bytes = (uint32_t)rest, .dead = 1 };
+		o->head += rest;
 	}
-	if (!entry->row)
-		entry->row = slab_acquire(&o->slab, row->bytes, &room);
-	assert(entry->row); /* overlay_has_room was asked */
-	memcpy(entry->row, row, row->bytes);
-	entry->changed = generation;
+	assert(o->head + need - o->tail <= o->bytes); /* overlay_has_room was asked */
+	struct overlay_head *head = head_at(o, o->head);
+	*head = (struct overlay_head){ .bytes = (uint32_t)need };
+	memcpy(head + 1, row, row->bytes);
+	o->head += need;
+	return (struct row *)(head + 1);
 }
 
-static void entry_drop(struct overlay *o, uint32_t number)
+bool overlay_holds(const struct overlay *o, const struct row *row)
 {
-	struct overlay_entry *entry = &o->entries[number];
-	const struct overlay_entry *last = &o->entries[o->count - 1];
-	bool removed = table_remove(&o->table, overlay_key(entry->kind, entry->key));
+	return (uintptr_t)row - (uintptr_t)o->region.base < o->bytes;
+}
 
-	assert(removed);
-	slab_release(&o->slab, entry->row, entry->row->bytes);
-	if (entry != last) {
-		*entry = *last;
-		table_set(&o->table, overlay_key(entry->kind, entry->key), number);
+bool overlay_is_open(const struct overlay *o, const struct row *row)
+{
+	uint64_t offset = (uint64_t)((const char *)head_of(row) - o->region.base);
+	uint64_t behind_cut = (offset + o->bytes - o->cut % o->bytes) % o->bytes;
+
+	return overlay_holds(o, row) && behind_cut < o->head - o->cut;
+}
+
+void overlay_kill(struct overlay *o, const struct row *row)
+{
+	assert(overlay_is_open(o, row));
+	head_of(row)->dead = 1;
+}
+
+void overlay_revive(struct overlay *o, const struct row *row)
+{
+	assert(overlay_is_open(o, row));
+	head_of(row)->dead = 0;
+}
+
+bool overlay_is_newest(const struct overlay *o, const struct row *row)
+{
+	const struct overlay_head *head = head_of(row);
+
+	return overlay_is_open(o, row) && head == head_at(o, o->head - head->bytes);
+}
+
+void overlay_take_back(struct overlay *o, const struct row *newest)
+{
+	assert(overlay_is_newest(o, newest));
+	o->head -= head_of(newest)->bytes;
+}
+
+uint64_t overlay_cut(struct overlay *o)
+{
+	return o->cut = o->head;
+}
+
+void overlay_release(struct overlay *o, uint64_t cut)
+{
+	assert(cut >= o->tail && cut <= o->cut);
+	o->tail = cut;
+	if (o->tail != o->head)
+		return;
+	/* empty: from the start again, so that little memory is used while little changes */
+	o->tail = o->cut = o->head = 0;
+}
+
+const struct row *overlay_next(const struct overlay *o, uint64_t *at, uint64_t end)
+{
+	while (*at < end) {
+		const struct overlay_head *head = head_at(o, *at);
+		*at += head->bytes;
+		if (!head->dead)
+			return (const struct row *)(head + 1);
 	}
-	o->count--;
-	if (o->count == 0) {
-		memset(o->slab.free, 0, sizeof o->slab.free);
-		region_reset(&o->slab.region);
-	}
-}
-
-void overlay_remove(struct overlay *o, enum row_kind kind, uint64_t key)
-{
-	const struct overlay_entry *entry = entry_find(o, kind, key);
-
-	assert(entry);
-	entry_drop(o, (uint32_t)(entry - o->entries));
-}
-
-void overlay_drop(struct overlay *o, uint64_t cut)
-{
-	/* downwards: what fills a gap has been looked at before */
-	for (uint32_t i = o->count; i > 0; i--)
-		if (o->entries[i - 1].changed <= cut)
-			entry_drop(o, i - 1);
+	return NULL;
 }

@@ -9,7 +9,10 @@
 #include <catalogue/catalogue.h>
 
 enum row_kind { ROW_CUSTOMER = 1, ROW_ACCOUNT = 2 };
-enum { ROW_PROVISIONAL = 1 << 0 }; /* subscriptions without a PROFILE so far */
+enum {
+	ROW_PROVISIONAL = 1 << 0, /* subscriptions without a PROFILE so far */
+	ROW_GONE = 1 << 15,	  /* no row: the one in the map was removed; never stored, never lent */
+};
 
 struct row {		/* header of every row */
 	uint32_t bytes; /* the whole row, a multiple of 8 */
@@ -17,7 +20,7 @@ struct row {		/* header of every row */
 	uint16_t flags;
 	uint64_t layout;   /* low half of the layout's hash; accounts: a fixed version */
 	uint64_t key;	   /* customer or account */
-	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, subscriptions; account: fields,
+	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, kinds; account: fields,
 			      holders, cards, strings */
 };
 _Static_assert(sizeof(struct row) == 40, "fixed in the store");
@@ -69,6 +72,10 @@ void row_subscriptions(const struct store *s, const struct catalogue *c, const s
 		       struct row_cursor *cursor);
 bool row_subscription_next(struct row_cursor *cursor); /* false at the end */
 void row_subscription_read(const struct row_cursor *cursor, struct row_subscription *out);
+/* Its id, lent with the row, and the first of its own channels that the catalogue has, -1 when none: without
+ * reading the rest. */
+const char *row_subscription_id(const struct row_cursor *cursor, uint32_t *bytes);
+int row_subscription_channel(const struct row_cursor *cursor);
 /*
  * Which rules a row subscribes to: rules[i] ascending, flags[i] of the same subscription, in the order of
  * row_subscription_next(). Lent with the row and the catalogue; for rows that another catalogue ordered it is

@@ -30,8 +30,7 @@
 
 #include "store_state.h"
 
-static const char META_STORE[] = "store";
-enum { META_STORE_BYTES = sizeof META_STORE - 1, PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096 };
 
 /* ---- open and close ---- */
 
@@ -91,17 +90,20 @@ static int counts_load(struct store *s, char *why, size_t why_bytes)
 {
 	uint32_t bytes;
 	const struct store_counts *counts =
-		lmdb_get(s->lmdb, RECORD_META, META_STORE, META_STORE_BYTES, &bytes);
+		lmdb_get(s->lmdb, RECORD_META, STORE_META_KEY, STORE_META_KEY_BYTES, &bytes);
 
 	s->counts = (struct store_counts){ .version = STORE_VERSION };
 	if (!counts)
 		return 0;
-	if (bytes != sizeof *counts || counts->version != STORE_VERSION) {
-		snprintf(why, why_bytes, "this store has format %u, expected %d",
-			 bytes >= 4 ? counts->version : 0, STORE_VERSION);
+	if (bytes != sizeof *counts || counts->version < STORE_VERSION_OLDEST ||
+	    counts->version > STORE_VERSION) {
+		snprintf(why, why_bytes, "this store has format %u, expected %d to %d",
+			 bytes >= 4 ? counts->version : 0, STORE_VERSION_OLDEST, STORE_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	s->counts = *counts;
+	s->counts.version =
+		STORE_VERSION; /* from the next checkpoint on: an older engine must not read its rows */
 	return 0;
 }
 
@@ -122,9 +124,7 @@ static int take_memory(struct store *s, const struct store_options *o)
 
 	if (!rc)
 		rc = layouts_init(&s->layouts);
-	return rc ? rc
-		  : records_init(&s->checkpoint.records,
-				 o->records_bytes ? o->records_bytes : UINT64_C(8) << 30);
+	return rc ? rc : checkpoint_init(s, o->records_bytes ? o->records_bytes : UINT64_C(8) << 30);
 }
 
 static int open_directory(struct store *s, const struct store_options *o, char *why, size_t why_bytes)
@@ -138,9 +138,6 @@ static int open_directory(struct store *s, const struct store_options *o, char *
 	}
 	return lock_take(s, o->dir, why, why_bytes);
 }
-
-static int start_thread(struct store *s);
-static enum record_space row_space(enum row_kind kind);
 
 /* ---- the index ---- */
 
@@ -175,12 +172,8 @@ static int index_fill(struct store *s)
 
 static int index_make(struct store *s, char *why, size_t why_bytes)
 {
-	int rc = index_init(&s->index[ROW_CUSTOMER], s->counts.customers);
-
-	if (!rc)
-		rc = index_init(&s->index[ROW_ACCOUNT], s->counts.accounts);
-	if (!rc)
-		rc = index_fill(s);
+	s->checkpoint.prefaulted = lmdb_prefault(s->lmdb, 0, s->populate);
+	int rc = index_fill(s);
 	if (rc)
 		snprintf(why, why_bytes, "cannot index the rows: %s", strerror(-rc));
 	s->indexed = rc == 0;
@@ -191,24 +184,29 @@ int store_open(struct store **out, const struct store_options *options, char *wh
 {
 	struct store *s = calloc(1, sizeof *s);
 
-	assert(!(options->read_only && options->thread));
+	assert(!options->thread || (options->index && !options->read_only));
 	snprintf(why, why_bytes, "out of memory");
 	if (!s)
 		return -ENOMEM;
 	s->lock_fd = -1;
 	s->read_only = options->read_only;
+	s->populate = options->thread;
 	s->generation = 1;
-	sem_init(&s->checkpoint.wake, 0, 0);
-	sem_init(&s->checkpoint.done, 0, 0);
 	int rc = take_memory(s, options);
 	if (!rc)
 		rc = open_directory(s, options, why, why_bytes);
 	if (!rc)
 		rc = open_lmdb(s, options, why, why_bytes);
+	if (!rc)
+		rc = index_init(&s->index[ROW_CUSTOMER], options->index ? s->counts.customers : 0);
+	if (!rc)
+		rc = index_init(&s->index[ROW_ACCOUNT], options->index ? s->counts.accounts : 0);
 	if (!rc && options->index)
 		rc = index_make(s, why, why_bytes);
+	if (!rc && s->populate)
+		overlay_populate(&s->overlay);
 	if (!rc && options->thread)
-		rc = start_thread(s);
+		rc = checkpoint_start(s);
 	if (rc) {
 		store_close(s);
 		return rc;
@@ -217,24 +215,13 @@ int store_open(struct store **out, const struct store_options *options, char *wh
 	return 0;
 }
 
-static void stop_thread(struct checkpoint *c)
-{
-	if (!c->has_thread)
-		return;
-	c->stop = true;
-	sem_post(&c->wake);
-	pthread_join(c->thread, NULL); /* after a checkpoint that it was given */
-}
-
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	stop_thread(&s->checkpoint);
+	checkpoint_stop(s);
 	lmdb_close(s->lmdb);
-	records_deinit(&s->checkpoint.records);
-	sem_destroy(&s->checkpoint.wake);
-	sem_destroy(&s->checkpoint.done);
+	checkpoint_deinit(s);
 	layouts_deinit(&s->layouts);
 	index_deinit(&s->index[ROW_CUSTOMER]);
 	index_deinit(&s->index[ROW_ACCOUNT]);
@@ -262,24 +249,23 @@ int store_activate(struct store *s, const struct catalogue *c, char *why, size_t
 
 /* ---- rows ---- */
 
-static enum record_space row_space(enum row_kind kind)
+static const struct row *row_read(const struct store *s, enum row_kind kind, uint64_t key)
 {
-	return kind == ROW_CUSTOMER ? RECORD_CUSTOMER : RECORD_ACCOUNT;
+	uint32_t bytes;
+	const struct row *row = lmdb_get(s->lmdb, row_space(kind), &key, sizeof key, &bytes);
+
+	/* a row that is not what its key says is a damaged store: stop, never misread */
+	assert(!row || (bytes == row->bytes && row->kind == kind && row->key == key));
+	return row;
 }
 
 static const struct row *row_find(const struct store *s, enum row_kind kind, uint64_t key)
 {
-	if (s->indexed)
-		return index_find(&s->index[kind], key);
-	const struct row *row = overlay_find(&s->overlay, kind, key);
-	uint32_t bytes;
+	const struct row *row = index_find(&s->index[kind], key);
 
 	if (row)
-		return row;
-	row = lmdb_get(s->lmdb, row_space(kind), &key, sizeof key, &bytes);
-	/* a row that is not what its key says is a damaged store: stop, never misread */
-	assert(!row || (bytes == row->bytes && row->kind == kind && row->key == key));
-	return row;
+		return row->flags & ROW_GONE ? NULL : row;
+	return s->indexed ? NULL : row_read(s, kind, key);
 }
 
 const struct row *store_customer(struct store *s, uint64_t customer)
@@ -295,12 +281,13 @@ const struct row *store_account(struct store *s, uint64_t account)
 static void rows_find(struct store *s, enum row_kind kind, const uint64_t *keys, uint32_t count,
 		      const struct row **rows)
 {
-	if (s->indexed) {
-		index_find_many(&s->index[kind], keys, count, rows);
-		return;
-	}
-	for (uint32_t i = 0; i < count; i++)
-		rows[i] = keys[i] ? row_find(s, kind, keys[i]) : NULL;
+	index_find_many(&s->index[kind], keys, count, rows);
+	for (uint32_t i = 0; !s->indexed && i < count; i++)
+		if (!rows[i] && keys[i])
+			rows[i] = row_read(s, kind, keys[i]);
+	for (uint32_t i = 0; s->overlay.gone && i < count; i++)
+		if (rows[i] && rows[i]->flags & ROW_GONE)
+			rows[i] = NULL;
 }
 
 void store_customers(struct store *s, const uint64_t *keys, uint32_t count, const struct row **rows)
@@ -323,255 +310,124 @@ uint32_t store_refused_offset(const struct store *s)
 	return s->refused_offset;
 }
 
-/* For store_undo: what the row of this change was before the first change since the mark. */
-static void undo_remember(struct store *s, enum row_kind kind, uint64_t key, const struct row *old)
+/* The row that is lent now, if it may be changed where it lies: no cut and no undo needs it. */
+static struct row *row_open(struct store *s, const struct row *was)
+{
+	if (!was || !overlay_is_open(&s->overlay, was) || (s->undo.armed && was == s->undo.was))
+		return NULL;
+	return (struct row *)was;
+}
+
+static void undo_remember(struct store *s, const struct row *was, const struct row *now)
 {
 	struct store_undo *undo = &s->undo;
 
 	if (!undo->armed)
 		return;
-	assert(!undo->kind || (undo->kind == kind && undo->key == key));
-	if (undo->kind)
-		return;
-	undo->kind = kind;
-	undo->key = key;
-	undo->was_changed = overlay_find(&s->overlay, kind, key) != NULL;
-	if (undo->was_changed)
-		memcpy(undo->row, old, old->bytes);
+	assert(!undo->now || undo->now->key == now->key);
+	if (!undo->now) {
+		undo->was = was;
+		undo->was_open = was && overlay_is_open(&s->overlay, was);
+	}
+	undo->now = now;
+}
+
+/* The version `was` is followed by `row`: over it where nobody needs it, else behind the newest. */
+static const struct row *row_replace(struct store *s, const struct row *was, const struct row *row)
+{
+	struct overlay *o = &s->overlay;
+	struct row *open = row_open(s, was);
+
+	if (open && open->bytes == row->bytes) {
+		memcpy(open, row, row->bytes);
+		return open;
+	}
+	if (open && overlay_is_newest(o, open))
+		overlay_take_back(o, open);
+	else if (was && overlay_is_open(o, was))
+		overlay_kill(o, was);
+	return overlay_add(o, row);
+}
+
+/* In the overlay, found by the index. */
+static void row_put(struct store *s, const struct row *row)
+{
+	struct index *x = &s->index[row->kind];
+	const struct row *was = index_find(x, row->key);
+	bool held = was && overlay_holds(&s->overlay, was), was_gone = held && was->flags & ROW_GONE;
+	bool first = s->undo.armed && !s->undo.now;
+
+	if (first)
+		s->undo.was = was; /* row_open must spare it */
+	const struct row *now = row_replace(s, was, row);
+	undo_remember(s, was, now);
+	if (now != was)
+		index_put(x, now);
+	s->overlay.rows += !held;
+	s->overlay.gone += (uint64_t)(now->flags & ROW_GONE ? 1 : 0) - was_gone;
 }
 
 void store_put(struct store *s, int64_t subscriptions_more)
 {
 	const struct row *row = (const struct row *)s->row;
-	const struct row *old = row_find(s, (enum row_kind)row->kind, row->key);
+	bool is_new = !row_find(s, (enum row_kind)row->kind, row->key);
 
-	undo_remember(s, (enum row_kind)row->kind, row->key, old);
-	if (!old && row->kind == ROW_CUSTOMER)
-		s->counts.customers++;
-	if (!old && row->kind == ROW_ACCOUNT)
-		s->counts.accounts++;
+	if (row->kind == ROW_CUSTOMER)
+		s->counts.customers += is_new;
+	else
+		s->counts.accounts += is_new;
 	s->counts.subscriptions += (uint64_t)subscriptions_more;
-	overlay_put(&s->overlay, row, s->generation);
-	if (s->indexed)
-		index_put(&s->index[row->kind],
-			  overlay_find(&s->overlay, (enum row_kind)row->kind, row->key));
+	row_put(s, row);
+}
+
+bool store_forget(struct store *s, enum row_kind kind, uint64_t key)
+{
+	const struct row *row = row_find(s, kind, key);
+	struct row gone = { .bytes = sizeof gone, .kind = (uint16_t)kind, .flags = ROW_GONE, .key = key };
+
+	assert(!s->undo.armed);
+	if (!row)
+		return false;
+	if (kind == ROW_CUSTOMER) {
+		s->counts.customers--;
+		s->counts.subscriptions -= row_subscription_count(row);
+	} else {
+		s->counts.accounts--;
+	}
+	row_put(s, &gone);
+	return true;
 }
 
 void store_mark(struct store *s)
 {
-	assert(!s->indexed); /* import */
-	s->undo.armed = true;
-	s->undo.kind = 0;
-	s->undo.counts = s->counts;
+	s->undo = (struct store_undo){ .armed = true, .counts = s->counts };
 }
 
+/* The newest version gives its place back to the one that was there at the mark. */
 void store_undo(struct store *s)
 {
 	struct store_undo *undo = &s->undo;
+	const struct row *now = undo->now;
 
 	assert(undo->armed);
 	s->counts = undo->counts;
-	if (undo->kind && undo->was_changed)
-		overlay_put(&s->overlay, (const struct row *)undo->row, s->generation);
-	else if (undo->kind)
-		overlay_remove(&s->overlay, undo->kind, undo->key);
 	undo->armed = false;
-}
-
-/* ---- checkpoints ---- */
-
-static int64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Writes the records as one transaction, or into the one that is held open. */
-static int write_records(struct store *s)
-{
-	const struct records *records = &s->checkpoint.records;
-	int rc;
-
-	if (records->full)
-		return -ENOSPC;
-	if (s->holding)
-		return lmdb_write_put(s->lmdb, records);
-	rc = lmdb_write_begin(s->lmdb);
-	if (rc)
-		return rc;
-	rc = lmdb_write_put(s->lmdb, records);
-	if (rc) {
-		lmdb_write_abort(s->lmdb);
-		return rc;
+	if (!now)
+		return;
+	bool held = undo->was && overlay_holds(&s->overlay, undo->was);
+	s->overlay.gone += held && undo->was->flags & ROW_GONE ? 1 : 0;
+	if (undo->was) {
+		index_put(&s->index[now->kind], undo->was);
+		if (undo->was_open)
+			overlay_revive(&s->overlay, undo->was);
+	} else {
+		index_remove(&s->index[now->kind], now->key);
 	}
-	return lmdb_write_commit(s->lmdb);
-}
-
-static void write_checkpoint(struct store *s)
-{
-	struct checkpoint *c = &s->checkpoint;
-	int64_t start = clock_ns();
-
-	c->error = write_records(s);
-	records_reset(&c->records);
-	c->ns = (uint64_t)(clock_ns() - start);
-	atomic_store(&c->state, CHECKPOINT_DONE);
-	sem_post(&c->done);
-}
-
-static void *checkpoint_thread(void *arg)
-{
-	struct store *s = arg;
-
-	for (;;) {
-		while (sem_wait(&s->checkpoint.wake))
-			;
-		if (atomic_load(&s->checkpoint.state) == CHECKPOINT_WRITING)
-			write_checkpoint(s);
-		if (s->checkpoint.stop)
-			return NULL;
-	}
-}
-
-static int start_thread(struct store *s)
-{
-	int rc = pthread_create(&s->checkpoint.thread, NULL, checkpoint_thread, s);
-
-	s->checkpoint.has_thread = rc == 0;
-	return -rc;
-}
-
-static void records_put_row(struct records *records, const struct row *row)
-{
-	void *value = records_put(records, row_space((enum row_kind)row->kind), &row->key, sizeof row->key,
-				  row->bytes);
-
-	if (value)
-		memcpy(value, row, row->bytes);
-}
-
-/* Customers, then accounts: what came in ascending order needs no sorting. */
-static void records_put_rows(const struct store *s, struct records *records)
-{
-	for (enum row_kind kind = ROW_CUSTOMER; kind <= ROW_ACCOUNT; kind++)
-		for (uint32_t i = 0; i < s->overlay.count; i++)
-			if (s->overlay.entries[i].kind == kind)
-				records_put_row(records, s->overlay.entries[i].row);
-}
-
-struct records *store_checkpoint_begin(struct store *s)
-{
-	struct checkpoint *c = &s->checkpoint;
-
-	assert(!s->read_only);
-	if (atomic_load(&c->state) != CHECKPOINT_IDLE)
-		return NULL;
-	c->cut = s->generation++;
-	struct store_counts counts = s->counts;
-	counts.checkpoints++;
-	void *value = records_put(&c->records, RECORD_META, META_STORE, META_STORE_BYTES, sizeof counts);
-	if (value)
-		memcpy(value, &counts, sizeof counts);
-	layouts_records(&s->layouts, s->committed, &c->records);
-	records_put_rows(s, &c->records);
-	atomic_store(&c->state, CHECKPOINT_FILLING);
-	return &c->records;
-}
-
-void store_checkpoint_commit(struct store *s)
-{
-	struct checkpoint *c = &s->checkpoint;
-
-	assert(atomic_load(&c->state) == CHECKPOINT_FILLING);
-	atomic_store(&c->state, CHECKPOINT_WRITING);
-	if (c->has_thread)
-		sem_post(&c->wake);
+	s->overlay.rows -= !held;
+	if (overlay_is_newest(&s->overlay, now))
+		overlay_take_back(&s->overlay, now);
 	else
-		write_checkpoint(s);
-}
-
-bool store_checkpoint_running(const struct store *s)
-{
-	return atomic_load(&s->checkpoint.state) != CHECKPOINT_IDLE;
-}
-
-/* All rows have moved. */
-static void index_again(struct store *s)
-{
-	index_clear(&s->index[ROW_CUSTOMER]);
-	index_clear(&s->index[ROW_ACCOUNT]);
-	int rc = index_fill(s);
-	assert(rc == 0);
-	for (uint32_t i = 0; i < s->overlay.count; i++)
-		index_put(&s->index[s->overlay.entries[i].kind], s->overlay.entries[i].row);
-}
-
-bool store_checkpoint_poll(struct store *s, int *error)
-{
-	struct checkpoint *c = &s->checkpoint;
-
-	if (atomic_load(&c->state) != CHECKPOINT_DONE)
-		return false;
-	while (sem_wait(&c->done)) /* was posted; taken so that a wait never counts it twice */
-		;
-	*error = c->error;
-	s->checkpoint_ns_last = c->ns;
-	if (!c->error) {
-		s->committed = c->cut;
-		s->counts.checkpoints++;
-		if (!s->holding)
-			lmdb_renew(s->lmdb);
-		overlay_drop(&s->overlay, c->cut);
-		if (s->indexed)
-			index_again(s);
-	}
-	atomic_store(&c->state, CHECKPOINT_IDLE);
-	return true;
-}
-
-int store_checkpoint_wait(struct store *s)
-{
-	struct checkpoint *c = &s->checkpoint;
-	int error = 0;
-
-	assert(atomic_load(&c->state) >= CHECKPOINT_WRITING);
-	while (sem_wait(&c->done))
-		;
-	sem_post(&c->done);
-	bool done = store_checkpoint_poll(s, &error);
-	assert(done);
-	return error;
-}
-
-/* ---- one transaction over many checkpoints (import) ---- */
-
-int store_hold(struct store *s)
-{
-	assert(!s->checkpoint.has_thread && !s->read_only && !s->holding && !s->indexed);
-	int rc = lmdb_write_begin(s->lmdb);
-
-	if (rc)
-		return rc;
-	s->holding = true;
-	lmdb_read_own_writes(s->lmdb, true);
-	return 0;
-}
-
-int store_release(struct store *s, bool commit)
-{
-	int rc = 0;
-
-	assert(s->holding && !store_checkpoint_running(s));
-	assert(!commit || s->overlay.count == 0);
-	s->holding = false;
-	if (commit)
-		rc = lmdb_write_commit(s->lmdb);
-	else
-		lmdb_write_abort(s->lmdb);
-	lmdb_renew(s->lmdb);
-	return rc;
+		overlay_kill(&s->overlay, now);
 }
 
 /* ---- reading for start-up and tools ---- */
@@ -676,9 +532,9 @@ void store_sizes(struct store *s, struct store_sizes *out)
 	*out = (struct store_sizes){ .customers = s->counts.customers,
 				     .accounts = s->counts.accounts,
 				     .subscriptions = s->counts.subscriptions,
-				     .overlay_rows = s->overlay.count,
-				     .overlay_bytes = s->overlay.slab.bytes_in_use,
-				     .overlay_bytes_max = s->overlay.slab.bytes_max,
+				     .overlay_rows = s->overlay.rows,
+				     .overlay_bytes = s->overlay.head - s->overlay.tail,
+				     .overlay_bytes_max = s->overlay.bytes,
 				     .file_bytes = lmdb_bytes(s->lmdb),
 				     .checkpoints = s->counts.checkpoints,
 				     .checkpoint_ns_last = s->checkpoint_ns_last };

@@ -2,7 +2,7 @@
  * store: golden records. Rows of customers and accounts in LMDB, read in place from its map; changed rows in
  * an overlay until a checkpoint has committed them; the checkpoint thread is LMDB's only writer.
  *
- *   engine thread: store_customer, store_account, store_apply_*, store_checkpoint_begin / _poll
+ *   engine thread: store_customer, store_account, store_apply_*, store_tick, store_checkpoint_begin / _poll
  *   checkpoint thread (inside): one transaction per checkpoint: rows, windows, references, outbox, sources,
  * position tools: open read-only, or offline for import
  *
@@ -31,8 +31,8 @@ struct store_options {
 	uint64_t records_bytes; /* 0 = 8 GiB of address space a checkpoint */
 	bool read_only;
 	bool index;  /* an address of every row, made at open; without it rows are found in the B-tree */
-	bool thread; /* start the checkpoint thread (momentd); false: checkpoints run in the caller (import,
-			replay) */
+	bool thread; /* start the checkpoint thread (momentd; with `index`), take memory now and lock it where
+			allowed; false: checkpoints run in the caller (import, replay) */
 };
 
 __attribute__((warn_unused_result)) int store_open(struct store **out, const struct store_options *options,
@@ -81,15 +81,26 @@ uint32_t store_refused_offset(const struct store *s);
 void store_mark(struct store *s);
 void store_undo(struct store *s);
 
+/* Removes a row; false when there is none. As with a change, the caller has asked for room. */
+bool store_forget(struct store *s, enum row_kind kind, uint64_t key);
+
 /*
- * A checkpoint at a tick's edge: begin lends the records, the engine adds its own (windows, references,
- * outbox, META), then commit hands all of it over. poll is true once after it is on disk and readers have
- * moved. Only one at a time: begin gives NULL while one runs. A failed commit (disk full, EIO): poll is true
- * and gives -errno in *error, else 0; the store's own changes then go with the next one.
+ * A checkpoint at a tick's edge: begin cuts, which costs the same however much has changed, and lends the
+ * records. The engine adds its own (windows, references, outbox, META), in this tick or over several: rows
+ * are those at begin, also when they change before commit. Commit hands all of it over. poll is true once
+ * after it is on disk and all rows are found there. Only one at a time: begin gives NULL while one runs. A
+ * failed commit (disk full, EIO): poll is true and gives -errno in *error, else 0; the store's own changes
+ * then go with the next one.
  */
 struct records *store_checkpoint_begin(struct store *s);
 void store_checkpoint_commit(struct store *s);
 bool store_checkpoint_poll(struct store *s, int *error);
+/*
+ * Once a tick: what a running checkpoint wants of the engine thread. After the commit the addresses of rows
+ * move in slices: at most 2,000 a tick, fewer when rows were removed. A poll without a tick before it moves
+ * one slice.
+ */
+void store_tick(struct store *s);
 bool store_checkpoint_running(const struct store *s);
 /* Blocks until the one that was handed over is done, and polls: 0 or -errno (start-up, shutdown, tools). */
 __attribute__((warn_unused_result)) int store_checkpoint_wait(struct store *s);
@@ -118,6 +129,9 @@ __attribute__((warn_unused_result)) int store_copy_hash(const char *dir, struct 
 
 /* Text of a numbered name in a row (row_format.h): kinds, parameters, channels. For tools. */
 const char *store_name(const struct store *s, uint32_t name);
+
+/* Compares the index with a scan of all rows; false with the reason. Slow; not while rows move. */
+bool store_index_check(struct store *s, char *why, size_t why_bytes);
 
 struct store_sizes {
 	uint64_t customers, accounts, subscriptions, overlay_rows, overlay_bytes, overlay_bytes_max,

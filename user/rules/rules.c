@@ -1,35 +1,67 @@
 /*
- * rules.c: per event, candidates by its type; per candidate, one evaluation. Values of the event are in
- * columns; the profile in scope is the actor's for fraud and critical, each holder's own for subscriptions,
- * decoded once per row.
+ * rules.c: a run of events through the rules stage: groups by type and completed pattern, what holds in each
+ * (find.c, seats.c), then the events in journal order: counts, scores, hits.
  *
- * Memory: the hits of a run, taken at init; entries borrow rows until the run is done. Errors of conditions
- * are data: counted, never raised.
+ * Memory: all of it taken at init; the large arrays are address space, of which a run touches what it needs.
+ * Hits borrow rows until the run is done. Errors of conditions are data: counted, never raised.
+ *
+ * Read work.h first.
  */
-#include "rules.h"
+#include "work.h"
 
 #include <assert.h>
 #include <base/log.h>
 #include <catalogue/env.h>
 #include <string.h>
 
-enum { SCRATCH_BYTES = 64 << 10, EVENT_HITS_MAX = RULES_MAX + HOLDERS_MAX * SUBSCRIPTIONS_MAX };
+enum { EVENT_HITS_MAX = RULES_MAX + HOLDERS_MAX * SUBSCRIPTIONS_MAX };
 _Static_assert((int)RUN_HITS_MAX >= (int)EVENT_HITS_MAX, "one event's hits fit");
+
+/* ---- memory ---- */
+
+static void work_take(struct rules *r)
+{
+	struct rules_work *w = region_take(&r->region, sizeof *w);
+
+	r->work = w;
+	w->parts = region_take(&r->region, sizeof *w->parts * PARTS_MAX);
+	w->rooms = region_take(&r->region, sizeof *w->rooms * ROOMS_MAX);
+	w->found = region_take(&r->region, sizeof *w->found * FOUND_MAX);
+	w->sorted = region_take(&r->region, sizeof *w->sorted * FOUND_MAX);
+	w->pairs = region_take(&r->region, sizeof *w->pairs * FOUND_MAX);
+	w->seats = region_take(&r->region, sizeof *w->seats * SEATS_MAX);
+	w->units = region_take(&r->region, sizeof *w->units * UNITS_MAX);
+	w->places = region_take(&r->region, sizeof *w->places * FOUND_MAX);
+	w->profile = r->profile;
+	w->scratch = r->scratch;
+}
+_Static_assert((int)UNITS_MAX <= (int)FOUND_MAX, "places holds pairs or units");
+
+static size_t work_bytes(void)
+{
+	const struct rules_work *w = NULL;
+
+	return sizeof *w + sizeof *w->parts * PARTS_MAX + sizeof *w->rooms * ROOMS_MAX +
+	       3 * sizeof *w->found * FOUND_MAX + sizeof *w->seats * SEATS_MAX +
+	       sizeof *w->units * UNITS_MAX + sizeof *w->places * FOUND_MAX;
+}
 
 int rules_init(struct rules *r)
 {
 	*r = (struct rules){ 0 };
-	int rc =
-		region_init(&r->region, (sizeof *r->hits + sizeof *r->cursors + 1) * RUN_HITS_MAX +
-						sizeof(struct value) * ATTRIBUTES_MAX + SCRATCH_BYTES + 4096);
+	int rc = region_init(&r->region, (sizeof *r->hits + sizeof *r->cursors + 2) * RUN_HITS_MAX +
+						 sizeof(struct value) * ATTRIBUTES_MAX + STAGE_SCRATCH_BYTES +
+						 work_bytes() + 4096);
 	if (rc)
 		return rc;
 	r->hits = region_take(&r->region, sizeof *r->hits * RUN_HITS_MAX);
 	r->cursors = region_take(&r->region, sizeof *r->cursors * RUN_HITS_MAX);
 	r->roles = region_take(&r->region, RUN_HITS_MAX);
+	r->kinds = region_take(&r->region, RUN_HITS_MAX);
 	r->profile = region_take(&r->region, sizeof(struct value) * ATTRIBUTES_MAX);
-	r->scratch = region_take(&r->region, SCRATCH_BYTES);
-	assert(r->scratch);
+	r->scratch = region_take(&r->region, STAGE_SCRATCH_BYTES);
+	work_take(r);
+	assert(r->work->places);
 	return 0;
 }
 
@@ -38,210 +70,266 @@ void rules_deinit(struct rules *r)
 	region_deinit(&r->region);
 }
 
-/* Decodes a row's attributes unless they are the ones decoded last. */
-static const struct value *profile_values(struct rules *r, const struct store *store,
-					  const struct catalogue *c, const struct row *row)
+uint64_t rules_interpreted(const struct rules *r)
 {
-	const struct row *known = row && !(row->flags & ROW_PROVISIONAL) ? row : NULL;
-
-	if (known && known == r->profile_row)
-		return r->profile;
-	r->profile_row = known;
-	if (known)
-		row_profile(store, c, known, r->profile);
-	else
-		for (unsigned i = 0; i < c->attribute_count; i++)
-			r->profile[i] = (struct value){ .type = (uint8_t)c->attributes[i].type,
-							.status = VALUE_NO_DATA };
-	return r->profile;
+	return r->work->interpreted;
 }
 
-static bool rule_listens(const struct cat_rule *rule, const struct event *e, bool unstaged)
+/* ---- groups ---- */
+
+static void group_begin(struct rules_work *w, uint32_t type)
 {
-	return rule->stages ? e->staged && (rule->stages & 1u << e->stage) : unstaged;
+	struct group *g = &w->group;
+
+	g->type = &w->c->events[type];
+	g->plan = &w->c->plan->types[type];
+	g->number = ++w->groups;
+	if (g->number == 0) { /* once in 2^32: no column may seem to be of this group */
+		for (uint32_t i = 0; i < ROOMS_MAX; i++)
+			w->rooms[i].made = w->rooms[i].numbered = 0;
+		w->currency_made = 0;
+		g->number = w->groups = 1;
+	}
+	g->count = 0;
+	g->all_fraud = g->all_counted = true;
+	g->first_seat = w->seat_count;
+	g->first_unit = w->unit_count;
 }
 
-static void error_log(const struct cat_rule *rule, const struct event *e, struct value v)
+static void group_add(struct rules_work *w, struct event *events, uint32_t at)
+{
+	struct group *g = &w->group;
+	struct event *e = &events[at];
+
+	g->at[g->count] = (uint16_t)at;
+	g->e[g->count] = e;
+	g->fraud[g->count] = e->fraud;
+	g->counted[g->count] = e->counted;
+	g->all_fraud &= e->fraud;
+	g->all_counted &= e->counted;
+	g->count++;
+}
+
+/* What the events have of this group, behind what they have of others. */
+static void parts_add(struct rules_work *w)
+{
+	const struct group *g = &w->group;
+	uint32_t unit = g->first_unit;
+
+	for (uint32_t row = 0; row < g->count; row++) {
+		struct part part = { .found = w->row_found[row],
+				     .found_end = w->row_found[row + 1],
+				     .unit = unit };
+		while (unit < w->unit_count && w->seats[w->units[unit].seat].at == row)
+			unit++;
+		part.unit_end = unit;
+		if (part.found == part.found_end && part.unit == unit)
+			continue;
+		uint32_t at = g->at[row], number = ++w->part_count;
+		w->parts[number - 1] = part;
+		if (w->part_of[at])
+			w->parts[w->part_last[at] - 1].next = number;
+		else
+			w->part_of[at] = number;
+		w->part_last[at] = number;
+	}
+}
+
+static void group_run(struct rules_work *w)
+{
+	const struct cat_event *type = w->group.type;
+
+	if (w->group.count == 0 || type->fraud_count + type->critical_count + type->subscription_count == 0)
+		return;
+	group_find(w);
+	group_seats(w);
+	parts_add(w);
+}
+
+static bool runs_rules(const struct event *e)
+{
+	return e->outcome == EVENT_DECIDED && (e->fraud || e->counted || e->staged);
+}
+
+/* The events of each type, types in the order of their first event. Returns how many types. */
+static uint32_t types_gather(struct rules_work *w, const struct event *events, uint32_t from, uint32_t count)
+{
+	uint32_t types = 0, total = 0;
+
+	for (uint32_t i = from; i < count; i++) {
+		if (!runs_rules(&events[i]))
+			continue;
+		uint32_t type = (uint32_t)(events[i].type - w->c->events);
+		if (w->type_count[type]++ == 0)
+			w->types[types++] = (uint16_t)type;
+	}
+	for (uint32_t t = 0; t < types; t++) {
+		w->type_first[w->types[t]] = (uint16_t)total;
+		total += w->type_count[w->types[t]];
+	}
+	for (uint32_t i = from; i < count; i++)
+		if (runs_rules(&events[i]))
+			w->type_rows[w->type_first[events[i].type - w->c->events]++] = (uint16_t)i;
+	return types;
+}
+
+static void types_run(struct rules_work *w, struct event *events, uint32_t from, uint32_t count)
+{
+	uint32_t types = types_gather(w, events, from, count), row = 0;
+
+	w->group.is_pattern = false;
+	w->group.patterns = 0;
+	for (uint32_t t = 0; t < types; t++) {
+		uint16_t type = w->types[t];
+		group_begin(w, type);
+		for (; row < w->type_first[type]; row++)
+			group_add(w, events, w->type_rows[row]);
+		w->type_count[type] = 0;
+		group_run(w);
+	}
+}
+
+static void patterns_run(struct rules_work *w, struct event *events, uint32_t from, uint32_t count)
+{
+	uint32_t completed = 0;
+
+	for (uint32_t i = from; i < count; i++)
+		completed |= runs_rules(&events[i]) ? events[i].patterns : 0;
+	w->group.is_pattern = true;
+	for (; completed; completed &= completed - 1) {
+		uint32_t pattern = (uint32_t)__builtin_ctz(completed), bit = UINT32_C(1) << pattern;
+		group_begin(w, w->c->patterns[pattern].event);
+		w->group.patterns = bit - 1;
+		for (uint32_t i = from; i < count; i++)
+			if (runs_rules(&events[i]) && (events[i].patterns & bit))
+				group_add(w, events, i);
+		group_run(w);
+	}
+}
+
+/* ---- events in journal order ---- */
+
+static void error_log(const struct cat_rule *rule, const struct event *e, uint8_t status)
 {
 	log_warning("rule %s: %s at event type %s, source %u, sequence %llu (logged once a rule)", rule->name,
-		    cel_error_name((enum value_error)v.bytes), e->type->name, e->source,
-		    (unsigned long long)e->header->sequence);
+		    cel_error_name((enum value_error)(status >> COLUMN_ERROR_SHIFT)), e->type->name,
+		    e->source, (unsigned long long)e->header->sequence);
 }
 
-/* Does the rule hold? Counts what its condition came to. */
-static bool rule_holds(const struct cat_rule *rule, const struct event *e, const struct cel_env *env,
-		       struct ledger_rule *count)
+/* Counts what a condition came to: no data or an error. */
+static void failure_count(const struct cat_rule *rule, const struct event *e, uint8_t status,
+			  struct ledger_rule *count)
 {
-	struct value v = cel_eval(&rule->when, env);
-
-	count->evaluated++;
-	if (v.status == VALUE_OK) {
-		count->hits += v.i != 0;
-		return v.i != 0;
-	}
-	if (v.status == VALUE_NO_DATA)
+	if ((status & COLUMN_STATUS_MASK) == VALUE_NO_DATA)
 		count->no_data++;
 	else if (count->errors++ == 0)
-		error_log(rule, e, v);
-	return false;
+		error_log(rule, e, status);
 }
 
-static void fraud_run(const struct catalogue *c, struct event *e, const struct cel_env *env,
-		      struct ledger *ledger, struct ledger_rule *by_rule)
+static void score_add(const struct cat_rule *rule, struct event *e, struct ledger *ledger)
 {
-	for (unsigned i = 0; i < e->type->fraud_count; i++) {
-		uint16_t number = e->type->fraud[i];
-		const struct cat_rule *rule = &c->rules[number];
-		if (!rule_listens(rule, e, e->fraud) || !rule_holds(rule, e, env, &by_rule[number]))
-			continue;
-		e->score += rule->score;
-		if (e->reason_count < REASONS_MAX)
-			e->reasons[e->reason_count++] = number;
-		ledger->hits_made++;
-		ledger->hits[HIT_SCORED]++;
-	}
+	e->score += rule->score;
+	if (e->reason_count < REASONS_MAX)
+		e->reasons[e->reason_count++] = rule->number;
+	ledger->hits_made++;
+	ledger->hits[HIT_SCORED]++;
 }
 
-static void hit_add(struct rules *r, uint32_t event, uint16_t rule, const struct row_cursor *cursor,
-		    uint8_t role)
+static uint32_t hit_add(struct rules *r, uint32_t event, uint16_t rule, const struct row *holder)
 {
 	assert(r->hit_count < RUN_HITS_MAX);
-	uint32_t i = r->hit_count++;
-	r->hits[i] =
-		(struct hit){ .event = (uint16_t)event, .rule = rule, .holder = cursor ? cursor->row : NULL };
-	r->roles[i] = role;
-	if (cursor)
-		r->cursors[i] = *cursor;
+	r->hits[r->hit_count] = (struct hit){ .event = (uint16_t)event, .rule = rule, .holder = holder };
+	r->roles[r->hit_count] = ROLE_NONE;
+	r->kinds[r->hit_count] = 0;
+	return r->hit_count++;
 }
 
-static void critical_run(struct rules *r, const struct catalogue *c, const struct event *e, uint32_t index,
-			 const struct cel_env *env, struct ledger_rule *by_rule)
+/* Fraud and critical rules; subscriptions that were found are counted by their units. */
+static void found_count(struct rules *r, const struct part *part, struct event *e, uint32_t index,
+			struct ledger *ledger, struct ledger_rule *by_rule)
 {
-	for (unsigned i = 0; i < e->type->critical_count; i++) {
-		uint16_t number = e->type->critical[i];
-		const struct cat_rule *rule = &c->rules[number];
-		if (rule_listens(rule, e, e->counted) && rule_holds(rule, e, env, &by_rule[number]))
-			hit_add(r, index, number, NULL, ROLE_NONE);
-	}
-}
+	const struct catalogue *c = r->work->c;
 
-static bool for_whom_allows(const struct cat_rule *rule, enum holder_role role, bool own)
-{
-	bool all = rule->for_whom == FOR_ALL;
-
-	if (rule->for_whom == FOR_DEFAULT)
-		all = role == ROLE_OWNER || role == ROLE_CO_OWNER || role == ROLE_GUARDIAN;
-	return all || own;
-}
-
-static bool accounts_allow(const struct row_subscription *s, uint64_t account)
-{
-	for (unsigned i = 0; i < s->account_count; i++)
-		if (s->accounts[i] == account)
-			return true;
-	return s->account_count == 0;
-}
-
-static void me_fill(struct value me[ME_COUNT], uint64_t customer, enum holder_role role)
-{
-	const char *name = holder_role_names[role];
-
-	me[ME_CUSTOMER] = (struct value){ .type = TYPE_INT, .i = (int64_t)customer };
-	me[ME_ROLE] = (struct value){ .type = TYPE_STRING, .s = name, .bytes = (uint32_t)strlen(name) };
-}
-
-static void holder_run(struct rules *r, struct store *store, const struct catalogue *c, const struct event *e,
-		       uint32_t index, uint64_t customer, enum holder_role role, struct cel_env env,
-		       struct ledger_rule *by_rule)
-{
-	const struct row *row = customer == e->header->customer ? e->actor : store_customer(store, customer);
-	struct value me[ME_COUNT];
-	struct row_cursor cursor;
-
-	if (!row)
-		return;
-	row_subscriptions(store, c, row, &cursor);
-	while (row_subscription_next(&cursor)) {
-		const struct cat_rule *rule = &c->rules[cursor.rule];
-		unsigned bit = (unsigned)(cursor.rule - c->subscription_first);
-		if (!cursor.on || !(e->type->subscription_bits[bit / 64] >> bit % 64 & 1) ||
-		    !rule_listens(rule, e, e->counted) ||
-		    !for_whom_allows(rule, role, customer == e->header->customer))
+	for (uint32_t i = part->found; i < part->found_end; i++) {
+		const struct found *f = &r->work->sorted[i];
+		const struct cat_rule *rule = &c->rules[f->rule];
+		if (f->rule >= c->subscription_first)
+			return;
+		if (f->status) {
+			failure_count(rule, e, f->status, &by_rule[f->rule]);
 			continue;
-		row_subscription_read(&cursor, &r->subscription);
-		if (!accounts_allow(&r->subscription, e->header->account))
+		}
+		by_rule[f->rule].hits++;
+		if (f->rule < c->critical_first)
+			score_add(rule, e, ledger);
+		else
+			hit_add(r, index, f->rule, NULL);
+	}
+}
+
+static void units_count(struct rules *r, const struct part *part, const struct event *e, uint32_t index,
+			struct ledger_rule *by_rule)
+{
+	const struct rules_work *w = r->work;
+
+	for (uint32_t i = part->unit; i < part->unit_end; i++) {
+		const struct unit *u = &w->units[i];
+		if (u->status)
+			failure_count(&w->c->rules[u->rule], e, u->status, &by_rule[u->rule]);
+		if (!u->holds)
 			continue;
-		me_fill(me, customer, role);
-		env.space[SPACE_ME] = me;
-		env.space[SPACE_PARAM] = r->subscription.params;
-		if (rule->when.spaces & 1u << SPACE_PROFILE)
-			env.space[SPACE_PROFILE] = profile_values(r, store, c, row);
-		if (rule_holds(rule, e, &env, &by_rule[cursor.rule]))
-			hit_add(r, index, cursor.rule, &cursor, (uint8_t)role);
+		const struct seat *s = &w->seats[u->seat];
+		uint32_t hit = hit_add(r, index, u->rule, s->row);
+		r->roles[hit] = s->role;
+		r->kinds[hit] = u->flags;
+		row_subscription_at(w->store, w->c, s->row, u->place, &r->cursors[hit]);
+		by_rule[u->rule].hits++;
 	}
 }
 
-static void subscriptions_run(struct rules *r, struct store *store, const struct catalogue *c,
-			      const struct event *e, uint32_t index, const struct cel_env *env,
-			      struct ledger_rule *by_rule)
+static bool event_fits(const struct rules *r, uint32_t first_part)
 {
-	if (e->type->subscription_count == 0 || (!e->counted && !e->staged))
-		return;
-	if (!e->account) {
-		if (e->header->customer)
-			holder_run(r, store, c, e, index, e->header->customer, ROLE_OWNER, *env, by_rule);
-		return;
+	uint32_t most = r->hit_count;
+
+	for (uint32_t p = first_part; p; p = r->work->parts[p - 1].next) {
+		const struct part *part = &r->work->parts[p - 1];
+		most += part->found_end - part->found + part->unit_end - part->unit;
 	}
-	uint32_t count;
-	const struct row_holder *holders = row_holders(e->account, &count);
-	for (uint32_t i = 0; i < count; i++)
-		holder_run(r, store, c, e, index, holders[i].customer, (enum holder_role)holders[i].role,
-			   *env, by_rule);
+	return most <= RUN_HITS_MAX;
 }
 
-static void event_run(struct rules *r, struct store *store, const struct catalogue *c, struct event *e,
-		      uint32_t index, struct ledger *ledger, struct ledger_rule *by_rule)
+/* Returns the first event that did not fit. */
+static uint32_t events_count(struct rules *r, struct event *events, uint32_t from, uint32_t count,
+			     struct ledger *ledger, struct ledger_rule *by_rule)
 {
-	struct cel_env env = event_env(c, e, r->scratch, SCRATCH_BYTES);
+	const struct rules_work *w = r->work;
 
-	row_account(e->account, r->account);
-	env.space[SPACE_ACCOUNT] = r->account;
-	if (e->type->fraud_count || e->type->critical_count)
-		env.space[SPACE_PROFILE] = profile_values(r, store, c, e->actor);
-	fraud_run(c, e, &env, ledger, by_rule);
-	critical_run(r, c, e, index, &env, by_rule);
-	subscriptions_run(r, store, c, e, index, &env, by_rule);
+	for (uint32_t i = from; i < count; i++) {
+		if (!event_fits(r, w->part_of[i]))
+			return i;
+		for (uint32_t p = w->part_of[i]; p; p = w->parts[p - 1].next) {
+			found_count(r, &w->parts[p - 1], &events[i], i, ledger, by_rule);
+			units_count(r, &w->parts[p - 1], &events[i], i, by_rule);
+		}
+	}
+	return count;
 }
 
 uint32_t rules_run(struct rules *r, struct store *store, const struct catalogue *c, struct event *events,
 		   uint32_t from, uint32_t count, struct ledger *ledger, struct ledger_rule *by_rule)
 {
+	struct rules_work *w = r->work;
+
+	assert(from <= count && count <= ROWS_MAX && c->plan);
+	w->store = store;
+	w->c = c;
+	w->part_count = w->sorted_count = w->seat_count = w->unit_count = 0;
+	memset(w->part_of, 0, sizeof w->part_of);
 	r->hit_count = 0;
 	r->profile_row = NULL;
-	uint32_t i = from;
-	for (; i < count && r->hit_count + (uint32_t)EVENT_HITS_MAX <= (uint32_t)RUN_HITS_MAX; i++) {
-		if (events[i].outcome == EVENT_DECIDED)
-			event_run(r, store, c, &events[i], i, ledger, by_rule);
-	}
-	return i;
-}
-
-struct cel_env rules_hit_env(struct rules *r, struct store *store, const struct catalogue *c,
-			     const struct event *event, uint32_t hit, const struct row *recipient)
-{
-	static const struct value no_me[ME_COUNT] = { { .type = TYPE_INT, .status = VALUE_NO_DATA },
-						      { .type = TYPE_STRING, .status = VALUE_NO_DATA } };
-	struct cel_env env = event_env(c, event, r->scratch, SCRATCH_BYTES);
-
-	row_account(event->account, r->account);
-	env.space[SPACE_ACCOUNT] = r->account;
-	env.space[SPACE_PROFILE] = profile_values(r, store, c, recipient);
-	env.space[SPACE_ME] = no_me;
-	if (r->hits[hit].holder) {
-		row_subscription_read(&r->cursors[hit], &r->subscription);
-		env.space[SPACE_PARAM] = r->subscription.params;
-		me_fill(r->me, r->hits[hit].holder->key, (enum holder_role)r->roles[hit]);
-		env.space[SPACE_ME] = r->me;
-	}
-	return env;
+	types_run(w, events, from, count);
+	patterns_run(w, events, from, count);
+	uint32_t to = events_count(r, events, from, count, ledger, by_rule);
+	assert(to > from || from == count);
+	return to;
 }

@@ -680,6 +680,55 @@ static void bank_20_of_shared_compiles(void **state)
 	free(rules);
 }
 
+/* The sections groups, aggregates, fraud and patterns: what stands before `timers`. */
+static void hardest_of_shared_compiles_with_the_demo_bank(void **state)
+{
+	static const char *const files[] = { "bank.yaml",	   "events.yaml",   "profile.yaml",
+					     "aggregates.yaml",	   "critical.yaml", "fraud.yaml",
+					     "subscriptions.yaml", "messages.yaml" };
+	char *hardest = read_whole("../shared/catalogue/hardest.yaml"), *text[ARRAY_LEN(files)];
+	struct compiled k;
+
+	(void)state;
+	if (!hardest)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		char path[64];
+		snprintf(path, sizeof path, "schemas/demo-bank/%s", files[i]);
+		text[i] = read_whole(path);
+		assert_non_null(text[i]);
+	}
+	assert_non_null(strstr(hardest, "\ntimers:"));
+	strstr(hardest, "\ntimers:")[1] = 0;
+	if (strstr(hardest, "geo.km(")) /* not built yet: its sum has the same type */
+		memcpy(strstr(hardest, "geo.km(event.lat, event.lon, agg.prev.lat, agg.prev.lon)"),
+		       "      (event.lat+ event.lon+ agg.prev.lat+ agg.prev.lon)", 56);
+	k = compile_files(files[0], text[0], files[1], text[1], files[2], text[2], files[3], text[3],
+			  files[4], text[4], files[5], text[5], files[6], text[6], files[7], text[7],
+			  "hardest.yaml", hardest, NULL);
+	if (k.rc)
+		fail_msg("%s", k.text);
+	assert_int_equal(k.c->pattern_count, 1);
+	assert_true(k.c->zone_count > 0); /* spent_month is by the customer's calendar */
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		free(text[i]);
+	free(hardest);
+	compiled_free(&k);
+}
+
+static void groups_may_come_twice_with_the_same_types(void **state)
+{
+	struct compiled k = compile_files("a.yaml", base_yaml, "b.yaml",
+					  "groups: { debit: [transfer.out, card.purchase] }\n", NULL);
+
+	(void)state;
+	assert_int_equal(k.rc, 0);
+	compiled_free(&k);
+	k = compile_files("a.yaml", base_yaml, "b.yaml", "groups: { debit: [transfer.out, login] }\n", NULL);
+	assert_int_equal(strncmp(k.text, "b.yaml:1:11: found the group 'debit' a second time", 50), 0);
+	compiled_free(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -705,6 +754,8 @@ int main(void)
 		cmocka_unit_test(flow_and_block_style_mean_the_same),
 		cmocka_unit_test(demo_bank_is_as_rich_as_promised),
 		cmocka_unit_test(bank_20_of_shared_compiles),
+		cmocka_unit_test(hardest_of_shared_compiles_with_the_demo_bank),
+		cmocka_unit_test(groups_may_come_twice_with_the_same_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,6 +311,22 @@ static void metrics_say_what_these_lines_say(void **state)
 	free(s);
 }
 
+static void metrics_do_not_show_confidential_rules(void **state)
+{
+	struct engine_status *s = status_make();
+	char *text = metrics(s, NULL);
+
+	(void)state;
+	assert_non_null(strstr(text, "velocity"));
+	free(text);
+	s->rules[1].confidential = true;
+	text = metrics(s, NULL);
+	assert_null(strstr(text, "velocity"));
+	assert_non_null(strstr(text, "\"large\""));
+	free(text);
+	free(s);
+}
+
 static void metrics_show_a_false_equation_as_0(void **state)
 {
 	struct engine_status *s = status_make();
@@ -337,6 +353,7 @@ int main(void)
 		cmocka_unit_test(metrics_checker_finds_what_is_wrong),
 		cmocka_unit_test(metrics_show_every_counter),
 		cmocka_unit_test(metrics_say_what_these_lines_say),
+		cmocka_unit_test(metrics_do_not_show_confidential_rules),
 		cmocka_unit_test(metrics_show_a_false_equation_as_0),
 	};
 

@@ -94,7 +94,6 @@ static const char golden[] = "engine.term int\n"
 			     "texts.no_data int\n"
 			     "rules[].name string\n"
 			     "rules[].section string\n"
-			     "rules[].evaluated int\n"
 			     "rules[].hits int\n"
 			     "rules[].no_data int\n"
 			     "rules[].errors int\n"
@@ -350,6 +349,20 @@ static void status_sets_unknown_types_apart(void **state)
 	free(s);
 }
 
+static void status_does_not_show_confidential_rules(void **state)
+{
+	struct engine_status *s = status_make();
+	json_t *root;
+
+	(void)state;
+	s->rules[1].confidential = true;
+	root = status_json(s, NULL, s->started_at);
+	assert_int_equal(json_array_size(json_object_get(root, "rules")), 1);
+	assert_non_null(item(root, "rules", "large"));
+	json_decref(root);
+	free(s);
+}
+
 static void status_shows_peers_rules_and_queues(void **state)
 {
 	struct engine_status *s = status_make();
@@ -416,6 +429,7 @@ int main(void)
 		cmocka_unit_test(status_has_a_key_for_every_outcome),
 		cmocka_unit_test(status_shows_a_false_equation_as_false),
 		cmocka_unit_test(status_sets_unknown_types_apart),
+		cmocka_unit_test(status_does_not_show_confidential_rules),
 		cmocka_unit_test(status_shows_peers_rules_and_queues),
 		cmocka_unit_test(status_never_shows_a_negative_uptime),
 		cmocka_unit_test(status_takes_the_largest_catalogue),

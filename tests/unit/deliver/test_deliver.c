@@ -62,7 +62,7 @@ static void leg_make(struct post *p, uint32_t slot, bool critical, uint32_t byte
 
 	assert_non_null(room);
 	leg_fill(room, ++p->made, bytes);
-	outbox_commit(&p->outbox, bytes);
+	outbox_commit(&p->outbox, bytes, p->made);
 }
 
 static void release_all(struct post *p)

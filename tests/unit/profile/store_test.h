@@ -258,6 +258,8 @@ static inline void directory_free(char *dir)
 	free(dir);
 }
 
+static bool test_indexed; /* stores are opened with the index of all rows */
+
 static inline struct store *store_at_with(const char *dir, struct store_options o)
 {
 	struct store *s = NULL;
@@ -269,6 +271,7 @@ static inline struct store *store_at_with(const char *dir, struct store_options 
 		o.overlay_bytes = 64 << 20;
 	if (!o.records_bytes)
 		o.records_bytes = 1 << 30;
+	o.index |= o.thread || test_indexed;
 	int rc = store_open(&s, &o, test_why, sizeof test_why);
 	if (rc)
 		fail_msg("open: %d %s", rc, test_why);

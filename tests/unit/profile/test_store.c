@@ -393,7 +393,7 @@ static void a_full_map_leaves_the_old_data(void **state)
 	assert_int_equal(age_of(f->s, c, 10000), 2);
 }
 
-static void a_cut_that_does_not_fit_in_the_records_is_an_error(void **state)
+static void records_that_do_not_fit_are_an_error(void **state)
 {
 	struct fixture *f = *state;
 	const struct catalogue *c = &f->fake->c;
@@ -404,9 +404,12 @@ static void a_cut_that_does_not_fit_in_the_records_is_an_error(void **state)
 	fill(f->s, c, 10, 1);
 	checkpoint_good(f->s);
 	fill(f->s, c, 2000, 2);
-	assert_non_null(store_checkpoint_begin(f->s));
+	struct records *r = store_checkpoint_begin(f->s);
+	for (uint64_t i = 1; i < 2000; i++)
+		records_put(r, RECORD_REF, &i, 8, 64);
 	store_checkpoint_commit(f->s);
 	assert_int_equal(store_checkpoint_wait(f->s), -ENOSPC);
+	assert_int_equal(age_of(f->s, c, 11), 2);
 	reopen(f);
 	assert_true(age_of(f->s, c, 10) == 1 && age_of(f->s, c, 11) == -1);
 }
@@ -662,13 +665,16 @@ static void plant(const char *dir, const char *key, const void *value, uint32_t 
 
 static void a_damaged_or_newer_store_is_not_opened(void **state)
 {
-	static const uint32_t newer[10] = { 2 };
+	static const uint32_t newer[10] = { 3 }, none[10] = { 0 };
 	static const struct {
 		const char *key, *value, *why;
 		uint32_t bytes;
 		int rc;
 	} rows[] = {
-		{ "store", (const char *)newer, "this store has format 2, expected 1", 40, -EPROTONOSUPPORT },
+		{ "store", (const char *)newer, "this store has format 3, expected 1 to 2", 40,
+		  -EPROTONOSUPPORT },
+		{ "store", (const char *)none, "this store has format 0, expected 1 to 2", 40,
+		  -EPROTONOSUPPORT },
 		{ "store", "\1\0\0\0", "format", 4, -EPROTONOSUPPORT },
 		{ "name:00000002", "age", "damaged store: name:00000002", 3, -EBADMSG }, /* as 1 */
 		{ "name:00000fff", "new", "damaged store: name:00000fff", 3, -EBADMSG },
@@ -779,7 +785,7 @@ int main(void)
 		CASE(large_values_are_kept_whole),
 		CASE(a_full_overlay_asks_for_a_checkpoint),
 		CASE(a_full_map_leaves_the_old_data),
-		CASE(a_cut_that_does_not_fit_in_the_records_is_an_error),
+		CASE(records_that_do_not_fit_are_an_error),
 		CASE(rows_of_a_failed_checkpoint_go_with_the_next),
 		CASE(a_failing_write_leaves_the_old_data),
 		CASE(a_killed_commit_is_whole_or_not_there),
@@ -793,5 +799,7 @@ int main(void)
 #endif
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("rows by the B-tree", tests, NULL, NULL);
+	test_indexed = true;
+	return failed + cmocka_run_group_tests_name("rows by the index", tests, NULL, NULL);
 }

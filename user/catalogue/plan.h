@@ -1,0 +1,117 @@
+/*
+ * plan: which rules can hold for an event, found from its values instead of by asking every rule. Made when a
+ * catalogue is compiled, by the thread that compiles it; a part of it like any other, but not of its blob and
+ * hash, since it follows from the rest.
+ *
+ * A condition bounds a field when it is false for every value of the field outside of some intervals:
+ * `event.mcc == 7995 && ...` bounds mcc by one point. By CEL false is then the result whatever the rest is,
+ * no data and errors included; so a rule that is not looked at is exactly one that would have come to false.
+ * A field without a value bounds nothing: all rules that are indexed by it are candidates.
+ *
+ * Each rule is indexed by the bound that seems to leave least; its other bounds are checks. A type with few
+ * such rules has no index: conditions over columns cost less than finding them.
+ */
+#ifndef CATALOGUE_PLAN_H
+#define CATALOGUE_PLAN_H
+
+#include <catalogue/catalogue.h>
+
+enum {
+	PLAN_BOUNDS_MAX = 4,	     /* of one rule */
+	PLAN_INDEXED_RULES_MIN = 16, /* of one type; fewer are evaluated without an index */
+	PLAN_FIELDS_MAX = 1024,
+};
+
+struct plan_interval {
+	int64_t low, high; /* both in it */
+};
+
+/* A value that some rule is bounded by. Ints as they are; a bool is 0 or 1; a string its plan_text_number().
+ */
+struct plan_field {
+	uint8_t space; /* enum cel_space */
+	uint8_t type;  /* enum value_type */
+	uint16_t index;
+};
+
+struct plan_bound {
+	uint16_t field;
+	uint32_t count; /* of intervals, ascending, apart from each other; 0: false for every value */
+	const struct plan_interval *in;
+};
+
+struct plan_rule {
+	bool columns; /* cel_columns_can(): else its rows go to cel_eval() */
+	bool money;   /* it compares amounts with money: event.currency is asked for */
+	bool holder;  /* a subscription whose condition reads profile, me or param */
+	bool exact;   /* where all bounded fields have values: true exactly inside all of the bounds */
+	uint8_t bound_count;
+	const struct plan_bound *bounds; /* the first is the one it is indexed by */
+};
+
+/*
+ * The rules of a type that are indexed by one field. boundaries[] cuts its values into segments, segment k
+ * being those with k boundaries at or below them. The segments are the leaves of a tree; an interval stands
+ * at the fewest nodes that cover it, so the rules whose interval has a value are those of its leaf and above.
+ */
+struct plan_index {
+	uint16_t field;
+	uint32_t boundary_count, leaf; /* node of segment 0: a power of two */
+	const int64_t *boundaries;
+	const uint32_t *up;    /* by node: itself or the next above it that has rules, 0 = none */
+	const uint32_t *first; /* by node and one more: of its rules */
+	const uint16_t *rules;
+	uint32_t all_count;
+	const uint16_t *all; /* every rule of this index */
+};
+
+struct plan_type {
+	uint32_t always_count, index_count, field_count;
+	const uint16_t *always; /* not indexed, ascending; without subscriptions that read the holder */
+	const struct plan_index *indexes;
+	const uint16_t *fields; /* that its indexes and checks read */
+	bool holder;		/* any subscription that reads the holder */
+	uint64_t *holder_bits;	/* bit per rule number - catalogue.subscription_first */
+};
+
+struct plan_text {
+	const char *s;
+	uint32_t bytes;
+};
+
+struct cat_plan {
+	uint32_t field_count, text_count, text_slots; /* slots: a power of two, or 0 */
+	const struct plan_field *fields;
+	const struct plan_rule *rules; /* by rule number */
+	const struct plan_type *types; /* by event of the catalogue */
+	const struct plan_text *texts;
+	const uint32_t *slots; /* number + 1 of a text */
+};
+
+/* The number of a string that some rule compares with; -1: of no rule. */
+int64_t plan_text_number(const struct cat_plan *plan, const char *s, uint32_t bytes);
+
+static inline bool plan_bound_has(const struct plan_bound *bound, int64_t v)
+{
+	for (uint32_t i = 0; i < bound->count; i++)
+		if (v >= bound->in[i].low && v <= bound->in[i].high)
+			return true;
+	return false;
+}
+
+/* The node whose rules come first for a value, 0 = no rule; the next is up[node / 2]. */
+static inline uint32_t plan_index_find(const struct plan_index *index, int64_t v)
+{
+	const int64_t *at = index->boundaries;
+	uint32_t n = index->boundary_count;
+
+	while (n > 1) {
+		uint32_t half = n / 2;
+		at += at[half - 1] <= v ? half : 0;
+		n -= half;
+	}
+	uint32_t segment = (uint32_t)(at - index->boundaries) + (n == 1 && *at <= v);
+	return index->up[index->leaf + segment];
+}
+
+#endif

@@ -1,0 +1,221 @@
+/*
+ * columns.c: values of the rows of a group as columns, each made once a group when it is first asked for.
+ *
+ * In: the group's events. Out: columns, lent until the next group. Header fields are read where they lie; the
+ * meaning of each is event_field()'s (catalogue/env.c), which makes those that are read rarely.
+ */
+#include "work.h"
+
+#include <assert.h>
+#include <catalogue/env.h>
+
+static struct column_room *room_of(struct rules_work *w, uint8_t space, uint16_t index)
+{
+	uint32_t at = index;
+
+	switch ((enum cel_space)space) {
+	case SPACE_EVENT:
+		break;
+	case SPACE_BODY:
+		at += FIELD_COUNT;
+		break;
+	case SPACE_PROFILE:
+		at += FIELD_COUNT + BODY_FIELDS_MAX;
+		break;
+	case SPACE_ACCOUNT:
+		at += FIELD_COUNT + BODY_FIELDS_MAX + ATTRIBUTES_MAX;
+		break;
+	default:
+		assert(space == SPACE_AGG);
+		at += FIELD_COUNT + BODY_FIELDS_MAX + ATTRIBUTES_MAX + ACCOUNT_FIELD_COUNT;
+	}
+	assert(at < ROOMS_MAX);
+	return &w->rooms[at];
+}
+
+void column_set(struct column_room *to, uint32_t i, const struct value *v)
+{
+	to->bits[i] = v->i;
+	to->status[i] = column_status((enum value_status)v->status, v->bytes);
+	to->bytes[i] = v->bytes;
+	to->currency[i] = v->currency;
+}
+
+/* A column of values that were set one by one; without statuses when there is none. */
+static void values_finish(struct column_room *to, uint32_t n)
+{
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		any |= to->status[i];
+	to->column = (struct cel_column){ to->bits, any ? to->status : NULL, to->bytes, to->currency };
+}
+
+/* Columns of the header that are codes: 0 is no data. */
+static void code_finish(struct column_room *to, uint32_t n)
+{
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		to->status[i] = to->bits[i] ? VALUE_OK : VALUE_NO_DATA;
+		any |= to->status[i];
+	}
+	to->column = (struct cel_column){ .bits = to->bits, .status = any ? to->status : NULL };
+}
+
+static void balance_finish(struct column_room *to, uint32_t n)
+{
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		to->status[i] = to->bits[i] == FRAME_BALANCE_NO_DATA ? VALUE_NO_DATA : VALUE_OK;
+		any |= to->status[i];
+	}
+	to->column = (struct cel_column){ .bits = to->bits, .status = any ? to->status : NULL };
+}
+
+static void header_column(const struct rules_work *w, enum event_field field, struct column_room *to)
+{
+	const struct group *g = &w->group;
+	const uint32_t n = g->count;
+
+	to->column = (struct cel_column){ .bits = to->bits };
+	switch (field) {
+	case FIELD_customer:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = (int64_t)g->e[i]->header->customer;
+		break;
+	case FIELD_account:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = (int64_t)g->e[i]->header->account;
+		break;
+	case FIELD_time:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->time;
+		break;
+	case FIELD_amount:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->amount;
+		break;
+	case FIELD_currency:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->currency;
+		break;
+	case FIELD_balance:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->balance;
+		balance_finish(to, n);
+		break;
+	case FIELD_country:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->country;
+		code_finish(to, n);
+		break;
+	case FIELD_mcc:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->mcc;
+		code_finish(to, n);
+		break;
+	case FIELD_touchpoint:
+		for (uint32_t i = 0; i < n; i++)
+			to->bits[i] = g->e[i]->header->touchpoint;
+		code_finish(to, n);
+		break;
+	default:
+		for (uint32_t i = 0; i < n; i++) {
+			struct value v = event_field(w->c, g->e[i], field);
+			column_set(to, i, &v);
+		}
+		values_finish(to, n);
+	}
+}
+
+static void value_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to)
+{
+	const struct group *g = &w->group;
+
+	for (uint32_t i = 0; i < g->count; i++) {
+		const struct event *e = g->e[i];
+		const struct value *from = space == SPACE_AGG ? e->aggregates : e->body_fields;
+		column_set(to, i, &from[index]);
+	}
+	values_finish(to, g->count);
+}
+
+static void row_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to)
+{
+	const struct group *g = &w->group;
+	struct value account[ACCOUNT_FIELD_COUNT];
+
+	for (uint32_t i = 0; i < g->count; i++) {
+		if (space == SPACE_PROFILE) {
+			struct value v = row_attribute(w->store, w->c, g->e[i]->actor, index);
+			column_set(to, i, &v);
+			continue;
+		}
+		row_account(g->e[i]->account, account);
+		column_set(to, i, &account[index]);
+	}
+	values_finish(to, g->count);
+}
+
+const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint16_t index, uint8_t type)
+{
+	struct column_room *room = room_of(w, space, index);
+
+	if (room->made == w->group.number)
+		return &room->column;
+	room->made = w->group.number;
+	if (space == SPACE_EVENT)
+		header_column(w, (enum event_field)index, room);
+	else if (space == SPACE_AGG || space == SPACE_BODY)
+		value_column(w, space, index, room);
+	else
+		row_column(w, space, index, room);
+	if (type != TYPE_STRING)
+		room->column.bytes = NULL;
+	if (type != TYPE_MONEY)
+		room->column.currency = NULL;
+	return &room->column;
+}
+
+const int64_t *group_numbers(struct rules_work *w, const struct plan_field *field, const uint8_t **status)
+{
+	const struct cel_column *column = group_column(w, field->space, field->index, field->type);
+	struct column_room *room = room_of(w, field->space, field->index);
+
+	*status = column->status;
+	if (field->type != TYPE_STRING)
+		return column->bits;
+	for (uint32_t i = 0; room->numbered != w->group.number && i < w->group.count; i++) {
+		room->number[i] = -1;
+		if (!column->status || !column->status[i])
+			room->number[i] = plan_text_number(
+				w->c->plan, (const char *)(intptr_t)column->bits[i], column->bytes[i]);
+	}
+	room->numbered = w->group.number;
+	return room->number;
+}
+
+const uint16_t *group_currency(struct rules_work *w)
+{
+	for (uint32_t i = 0; w->currency_made != w->group.number && i < w->group.count; i++)
+		w->currency[i] = w->group.e[i]->header->currency;
+	w->currency_made = w->group.number;
+	return w->currency;
+}
+
+void column_take(const struct cel_column *from, const uint16_t *rows, uint32_t n, struct column_room *to)
+{
+	for (uint32_t i = 0; i < n; i++)
+		to->bits[i] = from->bits[rows[i]];
+	for (uint32_t i = 0; from->status && i < n; i++)
+		to->status[i] = from->status[rows[i]];
+	for (uint32_t i = 0; from->bytes && i < n; i++)
+		to->bytes[i] = from->bytes[rows[i]];
+	for (uint32_t i = 0; from->currency && i < n; i++)
+		to->currency[i] = from->currency[rows[i]];
+	to->column =
+		(struct cel_column){ to->bits, from->status ? to->status : NULL,
+				     from->bytes ? to->bytes : NULL, from->currency ? to->currency : NULL };
+}
