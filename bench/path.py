@@ -390,7 +390,7 @@ def cases(args, work):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--bin", default=os.path.join(TOP, "build/release"))
     parser.add_argument("--selftest", action="store_true")
     parser.add_argument("--once", action="store_true")
