@@ -224,7 +224,7 @@ static void notice_compare(struct frames *f, const struct message_context *conte
 
 	struct cel_env env = rules_hit_env(&r->rules, r->bank.store, c, &r->events[0], n->hit, n->profile, UINT32_MAX);
 	uint32_t bytes = plain_frame(context, n, &env, id, id_bytes, want, &no_data);
-	uint16_t language = message_language(r->bank.store, c, n->profile, UINT32_MAX);
+	uint16_t language = message_language(r->bank.store, c, n->profile);
 	uint32_t reads = message_reads(c, &c->rules[hit->rule], language);
 	for (unsigned i = 0; i < SPACE_COUNT; i++)
 		if (!(reads >> i & 1))
