@@ -74,7 +74,7 @@ def questions(bench):
     try:
         day = Day(bench, work)
         durable, ratios, replays = [], [], []
-        pairs = 1 if bench.quick else 6
+        pairs = 1 if bench.quick else 4
         for pair in range(pairs):
             rate = {}
             for durability in ("sync", "none") if pair % 2 == 0 else ("none", "sync"):

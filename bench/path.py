@@ -165,18 +165,17 @@ def per_event(answer, key):
 
 def throughput(bench, bank):
     question = Question(bench, "path.throughput", stall_share=0.01)
-    seconds, rounds, checkpoints = (5, 1, 1) if bench.quick else (32, 3, 3)
+    seconds, rounds, checkpoints = (5, 1, 1) if bench.quick else (32, 2, 3)
     options = ["--checkpoint", str(3 if bench.quick else 9)]
-    rate = bank.run(PROBE_EVENTS)["rate"]
-    events, short = bank.events_for(rate, seconds), bank.events_for(rate, seconds / 2 if bench.quick else seconds)
+    events = bank.events_for(bank.run(PROBE_EVENTS)["rate"], seconds)
     by_hand = min(events, 4000000 if bench.quick else 20000000)
-    for number in (events, short, by_hand):
+    for number in (events, by_hand):
         bank.answers(number)
     path, none, sink, hand = [], [], [], []
     parts = [lambda: path.append(question.run(lambda: bank.run(events, *options, checkpoints=checkpoints))),
              lambda: sink.append(question.run(bank.sink, 30000000 if bench.quick else 100000000)),
              lambda: hand.append(question.run(bank.handwritten, by_hand)),
-             lambda: none.append(question.run(lambda: bank.run(short, *options, "--durability=none")))]
+             lambda: none.append(question.run(lambda: bank.run(events, *options, "--durability=none")))]
     for turn in range(2 * rounds):
         for part in parts if turn % 2 == 0 else reversed(parts):
             part()
@@ -192,7 +191,7 @@ def throughput(bench, bank):
                              tick_max_us=[a["status"]["latency"]["tick"]["max_ns"] / 1000 for a in path])
     pairs = len(path)
     bench.result("path.throughput", rates["path"], "events/s", pairs, goal=3000000, **params)
-    bench.result("path.throughput.none", rates["none"], "events/s", pairs, events=short, durability="none")
+    bench.result("path.throughput.none", rates["none"], "events/s", pairs, events=events, durability="none")
     bench.result("path.vs_sink", ratio(rates["path"], rates["sink"]), "ratio", pairs, goal=0.06)
     bench.result("path.vs_handwritten", ratio(rates["path"], rates["hand"]), "ratio", pairs, goal=0.25)
     both = [1 / (1 / s + 1 / h) for s, h in zip(rates["sink"], rates["hand"])]
@@ -209,7 +208,7 @@ def ratio(subject, yardstick):
 def latency(bench, bank):
     """At 50,000 events/s, open loop from the intended send time, a checkpoint every second; the ping-pong of the same bytes."""
     question = Question(bench, "path.latency")
-    seconds, pairs = (2, 2) if bench.quick else (3, 8)
+    seconds, pairs = (2, 2) if bench.quick else (3, 6)
     events = RATE * seconds
     run = {"durable": lambda: bank.run(events, "--checkpoint", "1", rate=RATE, checkpoints=1),
            "none": lambda: bank.run(events, "--checkpoint", "1", "--durability=none", rate=RATE),
@@ -254,7 +253,7 @@ def middle(answers):
 def tick(bench, bank):
     """100,000 frames/s, a third of them PROFILE, so that each checkpoint has 100,000 changed rows; and one after the other."""
     question = Question(bench, "path.checkpoint.tick_max")
-    seconds, interval, runs = (8, TICK_SECONDS, 1) if bench.quick else (12, TICK_SECONDS, 4)
+    seconds, interval, runs = (8, TICK_SECONDS, 1) if bench.quick else (12, TICK_SECONDS, 3)
     events = bank.events_for(TICK_RATE, seconds)
     answers = [question.run(lambda: bank.run(events, "--checkpoint", str(interval), rate=TICK_RATE, changes=TICK_CHANGES,
                                              checkpoints=1)) for _ in range(runs)]
