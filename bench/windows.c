@@ -221,7 +221,7 @@ static void event_apply(struct bench *b, uint32_t i)
 
 	for (uint32_t step = 0; step < 3; step++)
 		if (i + ahead[step] < BATCH)
-			history_prefetch(b->h, &b->events[i + ahead[step]], step);
+			history_prefetch(b->h, b->events[i + ahead[step]].customer, 0, step);
 	history_apply(b->h, b->c, &b->events[i], &env, b->agg, &result);
 }
 
