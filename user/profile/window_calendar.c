@@ -41,6 +41,21 @@ static int64_t offset_at(const struct zone *zone, int64_t s)
 	return zone ? zone_offset_s(zone, s) : 0;
 }
 
+/* Which offset is in force at a moment. */
+static uint32_t zone_part(const struct zone *zone, int64_t s)
+{
+	uint32_t low = 0, high = zone->count;
+
+	while (high - low > 1) {
+		uint32_t middle = low + (high - low) / 2;
+		if (zone->from_s[middle] <= s)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 /*
  * The first second at which local time is that midnight, or past it. Offsets are within a day, so what is in
  * force a day before and all transitions up to a day after are all that matters.
@@ -51,10 +66,7 @@ static int64_t midnight(const struct zone *zone, int64_t day)
 
 	if (!zone)
 		return local;
-	uint32_t i = 0;
-	while (i + 1 < zone->count && zone->from_s[i + 1] <= from)
-		i++;
-	for (; i < zone->count; i++) {
+	for (uint32_t i = zone_part(zone, from); i < zone->count; i++) {
 		int64_t start = local - zone->offset_s[i];
 		int64_t end = i + 1 < zone->count ? zone->from_s[i + 1] : INT64_MAX;
 		if (i && start < zone->from_s[i])
@@ -71,8 +83,8 @@ int64_t windows_calendar_edge(enum agg_calendar calendar, const struct zone *zon
 	int64_t first = first_day(calendar, day + 1), start = midnight(zone, first);
 
 	assert(calendar != CALENDAR_NONE);
-	while (start >
-	       s) { /* the day after may have begun already: a clock that was put back over midnight */
+	/* the day after may have begun already, where a clock is put back over midnight; mostly it has not */
+	while (start > s) {
 		first = first_day(calendar, first - 1);
 		start = midnight(zone, first);
 	}
