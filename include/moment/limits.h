@@ -54,6 +54,7 @@ enum {
 	KEYS_MAX = 16, /* what windows are kept per: customer, account, card and what `per` lists */
 	KEY_PARTS_MAX = 4,
 	KEYS_BOUND_MAX = 1000000, /* `keys: n` of one aggregate */
+	KEY_BYTES_LEAST = 128,	  /* what one key of `keys: n` takes in memory, whatever is kept of it */
 	WINDOW_DAYS_MAX = 400,	  /* `within` of an aggregate or pattern; longer: for ever, without it */
 	PATTERNS_MAX = 32,
 	PATTERN_STEPS_MAX = 8,
@@ -61,8 +62,8 @@ enum {
 	ZONES_MAX = 1024,
 	LISTS_MAX = 256,
 	LIST_VALUES_MAX = 65536, /* of all lists together */
-	RULES_MAX = 16384, /* fraud, critical and subscriptions together */
-	PARAMS_MAX = 16,   /* of one subscription kind */
+	RULES_MAX = 16384,	 /* fraud, critical and subscriptions together */
+	PARAMS_MAX = 16,	 /* of one subscription kind */
 	CHANNELS_MAX = 16,
 	LANGUAGES_MAX = 32,
 	MESSAGES_MAX = 16384,
