@@ -43,10 +43,15 @@ enum {
 	REGEX_TABLE_FULL = 255,
 };
 
-/* The states that a run over ASCII can be in, and where each character leads. */
+/*
+ * The states that a run can be in, and where each character leads. All characters beyond ASCII are one class
+ * where the pattern treats them alike, as [A-Z0-9], \w or . do; where it does not, it is for strings of
+ * ASCII.
+ */
 struct regex_table {
 	uint8_t states, classes;
-	uint8_t class_of[REGEX_ASCII];
+	bool beyond;			   /* ASCII too */
+	uint8_t class_of[REGEX_ASCII + 1]; /* the last: of what is beyond */
 	bool match_at_end[REGEX_TABLE_STATES_MAX];
 	uint8_t next[REGEX_TABLE_CELLS_MAX]; /* [state * classes + class] */
 };

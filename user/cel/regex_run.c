@@ -204,7 +204,7 @@ struct walker {
 	const struct regex *r;
 	struct regex_table *table;
 	struct spot spot[REGEX_TABLE_STATES_MAX];
-	uint8_t example[REGEX_ASCII]; /* a character of each class */
+	uint32_t example[REGEX_ASCII + 1]; /* a character of each class */
 };
 
 /* Characters that every instruction and every assertion treats the same are one class. */
@@ -221,18 +221,44 @@ static bool same_class(const struct regex *r, uint32_t a, uint32_t b)
 	return true;
 }
 
+/* No instruction tells one character beyond ASCII from another. No letter of ASCII has one as its other case.
+ */
+static bool beyond_is_alike(const struct regex *r)
+{
+	for (uint32_t i = 0; i < r->instructions; i++) {
+		const struct regex_instruction *at = &r->code[i];
+		if (at->op == RE_CHAR && at->first >= REGEX_ASCII)
+			return false;
+		for (uint32_t k = at->first; at->op == RE_CLASS && k < at->first + at->count; k++) {
+			const struct regex_range *range = &r->range[k];
+			if (range->high >= REGEX_ASCII &&
+			    (range->low > REGEX_ASCII || range->high < 0x10FFFF))
+				return false;
+		}
+	}
+	return true;
+}
+
+static uint8_t class_find(struct walker *w, uint32_t c)
+{
+	uint8_t group = 0;
+
+	while (group < w->table->classes && !same_class(w->r, w->example[group], c))
+		group++;
+	if (group == w->table->classes)
+		w->example[w->table->classes++] = c;
+	return group;
+}
+
 static void classes_find(struct walker *w)
 {
 	struct regex_table *t = w->table;
 
-	for (uint32_t c = 0; c < REGEX_ASCII; c++) {
-		uint8_t group = 0;
-		while (group < t->classes && !same_class(w->r, w->example[group], c))
-			group++;
-		if (group == t->classes)
-			w->example[t->classes++] = (uint8_t)c;
-		t->class_of[c] = group;
-	}
+	for (uint32_t c = 0; c < REGEX_ASCII; c++)
+		t->class_of[c] = class_find(w, c);
+	t->beyond = beyond_is_alike(w->r);
+	if (t->beyond)
+		t->class_of[REGEX_ASCII] = class_find(w, 0xFFFD);
 }
 
 /* All that is only asked of the character before is whether it is of a word or ends a line. */
@@ -310,10 +336,14 @@ static bool table_matches(const struct regex *r, const char *s, size_t len)
 	const struct regex_table *t = r->table;
 	unsigned state = 0;
 
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0, bytes = 1; i < len; i += bytes, bytes = 1) {
 		unsigned char c = (unsigned char)s[i];
-		if (c >= REGEX_ASCII)
-			return states_match(r, s, len);
+		if (c >= REGEX_ASCII) {
+			if (!t->beyond)
+				return states_match(r, s, len);
+			regex_character_read(s + i, len - i, &bytes);
+			c = REGEX_ASCII;
+		}
 		state = t->next[state * t->classes + t->class_of[c]];
 		if (state == REGEX_TABLE_MATCH)
 			return true;
