@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 
-from measure import TOP, Failed, Hiccups, Question, Void, cpus
+from measure import TOP, Failed, Hiccups, Question, Void, cpus, pace_now
 
 OWN = os.path.join(TOP, "bench", "bank20")
 SHARED_RULES = os.path.join(os.path.dirname(TOP), "shared", "catalogue", "bank-20.yaml")
@@ -136,6 +136,12 @@ class Bank20:
         return self.program("sink", "--file", os.path.join(self.work, "sink.dat"), "--events", str(events), "--cpu",
                             str(self.engine_cpu), "--sender-cpu", str(self.generator_cpu))
 
+    def generator(self):
+        """The making of the frames alone."""
+        start = pace_now()
+        answer = self.program("workload", "--customers", str(self.customers), "--speed", "10000000")
+        return {**answer, "from": start, "to": pace_now()}
+
     def events_for(self, rate, seconds):
         """A number that takes about so long, in whole writes of 64 KiB."""
         return max(int(rate * seconds) // 65536, 1) * 65536
@@ -181,6 +187,8 @@ def throughput(bench, bank):
             part()
     question.check()
     rates = {name: [a["rate"] for a in answers] for name, answers in (("path", path), ("none", none), ("sink", sink), ("hand", hand))}
+    alone = [question.run(bank.generator)["rate"] for _ in range(3)]
+    bench.result("path.generator", alone, "events/s", 3, customers=bank.customers)
     bench.yardstick("path.sink", rates["sink"], "events/s", max)
     bench.yardstick("path.handwritten", rates["hand"], "events/s", max, events=by_hand, customers=bank.customers)
     params = question.params(events=events, customers=bank.customers, rules=bank.rules, seconds=[a["seconds"] for a in path],
