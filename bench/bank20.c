@@ -243,7 +243,7 @@ struct bank20 *bank20_new(uint32_t customers)
 {
 	struct bank20 *b = aligned_alloc(64, (sizeof *b + 63) / 64 * 64);
 
-	assert(customers > 0 && customers <= 1 << 20); /* beyond it u() * n is rounded */
+	assert(customers > 0 && customers <= BANK20_CUSTOMERS_MAX);
 	if (!b)
 		return NULL;
 	*b = (struct bank20){ .customers = customers, .seed = SEED, .draw_at = DRAWS, .time_ms = START_MS };

@@ -13,7 +13,7 @@ LINE = re.compile(r"^([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+)\s+([-+0-9.]+(?:e[-+]?\d+
 TOGETHER = re.compile(r"together (\d+)")
 WINDOWS = re.compile(r"^(\w+) customers \d+ .*?ns_per_event ([0-9.]+) ", re.M)
 DAYS_180 = ["20000", "2000000"], str(180 * 86400 * 10**9 // 2000000)  # customers, events; ns between two events
-GOALS = {"profile.batched_vs_get": ("goal", 10), "profile.growth": ("goal_max", 2), "rules.growth": ("goal_max", 3),
+GOALS = {"profile.batched_vs_get": ("goal", 10), "rules.growth": ("goal_max", 3),
          "windows.growth": ("goal_max", 1.5)}
 # Driver, arguments, times in `make bench-quick`, times in `make bench`.
 TASKS = [("profile", ["--rows", "10000", "--pairs", "5"], 1, 5), ("profile", ["--rows", "1000000", "--pairs", "3"], 1, 3),
@@ -27,7 +27,7 @@ MUST = {"rules": ["rules.growth"], "windows": ["windows.growth"], "profile": ["p
 def unit_of(name):
     if "bytes" in name:
         return "bytes"
-    if name.endswith(".growth") or "_vs_" in name:
+    if name.endswith("growth") or "_vs_" in name:
         return "ratio"
     return "us" if name.endswith("_us") else "s" if name.endswith("seconds") else "count" if name.endswith(
         (".hits", ".interpreted", ".rows", "_rows")) else "ns"
@@ -69,14 +69,15 @@ def collect(bench, tasks):
 
 
 def profile_derived(figures):
-    """The contract's names from those by number of rows: the lower ratio, and what the largest costs over the smallest."""
+    """From those by number of rows: the lower ratio, and what a lookup in the largest costs over one in the smallest.
+    profile.growth, which is of a whole event, is in path.py."""
     sizes = sorted(int(name.rsplit(".", 1)[1]) for name in figures if re.fullmatch(r"profile\.batched_ns\.\d+", name))
     if not sizes:
         return {}
     worst = min((s for s in sizes if s >= 1000000), key=lambda s: middle(figures[f"profile.batched_vs_get.{s}"]), default=sizes[-1])
     small, large = figures[f"profile.batched_ns.{sizes[0]}"], figures[f"profile.batched_ns.{sizes[-1]}"]
     return {"profile.batched_vs_get": figures[f"profile.batched_vs_get.{worst}"],
-            "profile.growth": [b / a for a, b in zip(small, large)]}
+            "profile.lookup_growth": [b / a for a, b in zip(small, large)]}
 
 
 def windows_derived(figures):

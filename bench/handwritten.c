@@ -492,7 +492,7 @@ int main(int argc, char **argv)
 		default:
 			optind = argc + 1;
 		}
-	if (optind != argc || customers < 1 || customers > 1 << 20 || events < 1) {
+	if (optind != argc || customers < 1 || customers > BANK20_CUSTOMERS_MAX || events < 1) {
 		fprintf(stderr, "usage: handwritten [--customers N] [--events N] [--cpu N] [--check]\n");
 		return 2;
 	}

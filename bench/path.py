@@ -276,6 +276,24 @@ def tick(bench, bank):
     bench.result("path.checkpoint.tick_p999", [t["p999_ns"] / 1000 for t in ticks], "us", runs, rate=TICK_RATE + TICK_CHANGES)
 
 
+# ---- profile.growth ----
+
+def growth(bench, bank):
+    """Engine CPU an event with many customers / with 10,000: 10 million in `make bench`, a million in a quick run. By CPU, since what a
+    cache does not hold is paid there. What they hold resident is said beside it."""
+    question = Question(bench, "profile.growth", stall_share=0.01)
+    events, pairs = (PROBE_EVENTS, 1) if bench.quick else (4 * PROBE_EVENTS, 2)
+    with scratch() as few_work, scratch() as many_work:
+        few = Bank20(bench, 10000, few_work)
+        many = bank if bench.quick else Bank20(bench, 10000000, many_work)
+        both = question.pairs(pairs, lambda: many.run(events), lambda: few.run(events))
+    question.check()
+    costs = [[per_event(answer, "engine_ns") for answer in answers] for answers in zip(*both)]
+    bench.result("profile.growth.rss", [a["rss"] for a, _ in both], "bytes", pairs, customers=many.customers, goal_max=16 << 30)
+    bench.result("profile.growth", ratio(*costs), "ratio", pairs, goal_max=2, events=events, **question.params(
+        customers=[few.customers, many.customers], ns_per_event={"few": costs[1], "many": costs[0]}))
+
+
 # ---- the figures that are known ----
 
 def figures(bench):
@@ -306,6 +324,7 @@ def questions(bench):
     with scratch() as work:
         bank = Bank20(bench, 1000000, work)
         bench.ask("path.throughput", lambda b: throughput(b, bank))
+        bench.ask("profile.growth", lambda b: growth(b, bank))
         bench.ask("path.latency", lambda b: latency(b, bank))
         bench.ask("path.checkpoint.tick_max", lambda b: tick(b, bank))
 
