@@ -12,9 +12,13 @@
 
 #include <assert.h>
 #include <cel/program.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { TERMS_MAX = 64 };
+enum {
+	TERMS_MAX = 64,
+	BOUND_LIST_MAX = 4096, /* a longer list bounds nothing */
+};
 
 enum term_kind { TERM_ANY, TERM_CONSTANT, TERM_FIELD, TERM_BOUNDS };
 
@@ -56,7 +60,8 @@ static uint32_t text_hash(const char *s, uint32_t bytes)
 			part = part << 8 | (uint8_t)s[bytes - 1];
 	}
 	hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
-	hash = (hash ^ hash >> 32) * UINT64_C(0x9E3779B97F4A7C15); /* the upper bytes reach the lower bits, too */
+	hash = (hash ^ hash >> 32) *
+	       UINT64_C(0x9E3779B97F4A7C15); /* the upper bytes reach the lower bits, too */
 	return (uint32_t)(hash >> 32);
 }
 
@@ -74,10 +79,35 @@ struct plan_slot *bounds_text_slot(const struct plan_text *texts, const struct p
 	return (struct plan_slot *)&slots[at];
 }
 
-static int64_t text_number(struct bounds_names *n, const struct value *v)
+/* Room for twice as many texts, each in its new slot. */
+static bool names_grow(struct bounds_names *n, struct arena *arena)
 {
-	struct plan_slot *slot = bounds_text_slot(n->texts, n->slots, n->text_slots, v->s, v->bytes);
+	uint32_t slot_count = n->text_slots ? 2 * n->text_slots : 64;
+	struct plan_slot *slots = arena_array(arena, struct plan_slot, slot_count);
+	struct plan_text *texts = arena_array(arena, struct plan_text, slot_count / 2 + 1);
 
+	if (!slots || !texts)
+		return false;
+	if (n->text_count)
+		memcpy(texts, n->texts, n->text_count * sizeof *texts);
+	for (uint32_t i = 0; i < n->text_count; i++)
+		*bounds_text_slot(texts, slots, slot_count, texts[i].s, texts[i].bytes) =
+			(struct plan_slot){ text_hash(texts[i].s, texts[i].bytes), i + 1 };
+	n->slots = slots;
+	n->texts = texts;
+	n->text_slots = slot_count;
+	return true;
+}
+
+static int64_t text_number(struct machine *m, const struct value *v)
+{
+	struct bounds_names *n = m->names;
+
+	if (n->text_count >= n->text_slots / 2 && !names_grow(n, m->arena)) {
+		m->full = true;
+		return 0;
+	}
+	struct plan_slot *slot = bounds_text_slot(n->texts, n->slots, n->text_slots, v->s, v->bytes);
 	if (!slot->number) {
 		n->texts[n->text_count++] = (struct plan_text){ v->s, v->bytes };
 		*slot = (struct plan_slot){ text_hash(v->s, v->bytes), n->text_count };
@@ -266,7 +296,7 @@ static void compare_terms(struct machine *m, enum cel_op op, const struct term *
 	if (field->kind != TERM_FIELD || other->kind != TERM_CONSTANT || other->constant->status != VALUE_OK)
 		return;
 	bool text = op == OP_STRING_EQ || op == OP_STRING_NE;
-	int64_t c = text ? text_number(m->names, other->constant) : other->constant->i;
+	int64_t c = text ? text_number(m, other->constant) : other->constant->i;
 	bool strict = op == OP_INT_LT;
 	if (op == OP_INT_EQ || op == OP_INT_NE || text)
 		one_bound(m, field, c, c, false, out);
@@ -278,6 +308,38 @@ static void compare_terms(struct machine *m, enum cel_op op, const struct term *
 			  out);
 	if ((op == OP_INT_NE || op == OP_STRING_NE) && out->kind == TERM_BOUNDS)
 		bound_turn(m, &out->bounds.in[0]);
+}
+
+static int compare_intervals(const void *left, const void *right)
+{
+	const struct plan_interval *a = left, *b = right;
+
+	return (a->low > b->low) - (a->low < b->low);
+}
+
+/* field in [..], a constant list */
+static void list_terms(struct machine *m, enum cel_op op, const struct term *a, const struct term *b,
+		       struct term *out)
+{
+	const struct value *list = b->constant;
+	uint32_t count = 0;
+
+	if (a->kind != TERM_FIELD || b->kind != TERM_CONSTANT || list->status != VALUE_OK ||
+	    list->bytes > BOUND_LIST_MAX)
+		return;
+	struct plan_interval *all = intervals_take(m, list->bytes), *in = intervals_take(m, list->bytes);
+	for (uint32_t i = 0; in && all && i < list->bytes; i++) {
+		const struct value *v = &list->list[i];
+		all[i].low = all[i].high = op == OP_STRING_IN ? text_number(m, v) : v->i;
+	}
+	one_bound(m, a, 0, 0, true, out);
+	if (m->full || out->kind != TERM_BOUNDS)
+		return;
+	qsort(all, list->bytes, sizeof *all, compare_intervals);
+	for (uint32_t i = 0; i < list->bytes; i++)
+		interval_add(in, &count, all[i]);
+	out->bounds.in[0].in = in;
+	out->bounds.in[0].count = count;
 }
 
 static void step(struct machine *m, enum cel_op op, const struct term *a, const struct term *b,
@@ -306,6 +368,10 @@ static void step(struct machine *m, enum cel_op op, const struct term *a, const 
 	case OP_STRING_EQ:
 	case OP_STRING_NE:
 		compare_terms(m, op, a, b, out);
+		break;
+	case OP_INT_IN:
+	case OP_STRING_IN:
+		list_terms(m, op, a, b, out);
 		break;
 	default:
 		break;

@@ -54,28 +54,6 @@ int64_t plan_text_number(const struct cat_plan *plan, const char *s, uint32_t by
 
 /* ---- bounds of rules ---- */
 
-static uint32_t texts_count(const struct catalogue *c)
-{
-	uint32_t count = 0;
-
-	for (uint32_t r = 0; r < c->rule_count; r++)
-		for (uint32_t i = 0; i < c->rules[r].when.constant_count; i++)
-			count += c->rules[r].when.constants[i].type == TYPE_STRING;
-	return count;
-}
-
-static void names_make(struct planner *p)
-{
-	uint32_t texts = texts_count(p->b->c), slots = 2;
-
-	while (slots < 2 * texts)
-		slots *= 2;
-	p->names.fields = build_array(p->b, struct plan_field, PLAN_FIELDS_MAX);
-	p->names.texts = build_array(p->b, struct plan_text, texts + 1);
-	p->names.slots = build_array(p->b, struct plan_slot, slots);
-	p->names.text_slots = slots;
-}
-
 static void rule_bounds(struct planner *p, const struct cat_rule *rule, struct plan_rule *out)
 {
 	bool subscription = rule->section == SECTION_SUBSCRIPTION;
@@ -421,7 +399,7 @@ void link_plan(struct build *b)
 	struct plan_type *types = build_array(b, struct plan_type, c->event_count + 1);
 
 	p.rules = build_array(b, struct plan_rule, c->rule_count + 1);
-	names_make(&p);
+	p.names.fields = build_array(b, struct plan_field, PLAN_FIELDS_MAX);
 	for (uint32_t r = 0; r < c->rule_count; r++)
 		rule_bounds(&p, &c->rules[r], &p.rules[r]);
 	p.cuts = build_scratch_array(b, int64_t, 2 * p.intervals + 1);

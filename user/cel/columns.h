@@ -5,8 +5,8 @@
  * total and the program has no branch, so every row can take every step. The caller gathers what the program
  * loads into columns, row after row; nothing is allocated, nothing is kept.
  *
- * Strings are compared for equality only; a program that does more with them, or has many registers, is not
- * taken (cel_columns_can): its rows go to cel_eval().
+ * A program that makes strings, asks for the holder's zone, has many registers or is interpreted is not taken
+ * (cel_columns_can): its rows go to cel_eval().
  *
  * Test: tests/unit/cel/test_columns.c.
  */

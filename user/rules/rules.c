@@ -226,11 +226,28 @@ static void failure_count(const struct cat_rule *rule, const struct event *e, ui
 		error_log(rule, e, status);
 }
 
-static void score_add(const struct cat_rule *rule, struct event *e, struct ledger *ledger)
+/* The first that scored; one that a verdict may not name gives its place to one that it may. */
+static void reason_add(const struct catalogue *c, struct event *e, const struct cat_rule *rule)
+{
+	uint32_t i = 0;
+
+	if (e->reason_count < REASONS_MAX) {
+		e->reasons[e->reason_count++] = rule->number;
+		return;
+	}
+	while (i < REASONS_MAX && !c->rules[e->reasons[i]].confidential)
+		i++;
+	if (rule->confidential || i == REASONS_MAX)
+		return;
+	memmove(&e->reasons[i], &e->reasons[i + 1], (REASONS_MAX - 1 - i) * sizeof *e->reasons);
+	e->reasons[REASONS_MAX - 1] = rule->number;
+}
+
+static void score_add(const struct catalogue *c, const struct cat_rule *rule, struct event *e,
+		      struct ledger *ledger)
 {
 	e->score += rule->score;
-	if (e->reason_count < REASONS_MAX)
-		e->reasons[e->reason_count++] = rule->number;
+	reason_add(c, e, rule);
 	ledger->hits_made++;
 	ledger->hits[HIT_SCORED]++;
 }
@@ -261,7 +278,7 @@ static void found_count(struct rules *r, const struct part *part, struct event *
 		}
 		by_rule[f->rule].hits++;
 		if (f->rule < c->critical_first)
-			score_add(rule, e, ledger);
+			score_add(c, rule, e, ledger);
 		else
 			hit_add(r, index, f->rule, NULL);
 	}
