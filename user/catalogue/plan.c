@@ -169,7 +169,10 @@ static void bounds_order(struct planner *p)
 static struct plan_candidate candidate_of(const struct planner *p, uint16_t rule)
 {
 	const struct plan_rule *plan = &p->rules[rule];
-	struct plan_candidate c = { .rule = rule, .field = PLAN_NO_FIELD };
+	const struct cat_rule *said = &p->b->c->rules[rule];
+	struct plan_candidate c = { .rule = rule,
+				    .field = PLAN_NO_FIELD,
+				    .fraud = said->section == SECTION_FRAUD };
 
 	for (unsigned i = plan->bound_count; i-- > 1;) {
 		if (plan->bounds[i].count != 1)
@@ -177,6 +180,8 @@ static struct plan_candidate candidate_of(const struct planner *p, uint16_t rule
 		c.field = plan->bounds[i].field;
 		c.in = plan->bounds[i].in[0];
 	}
+	unsigned held = 1 + (c.field != PLAN_NO_FIELD);
+	c.decides = plan->exact && plan->bound_count == held && !said->stages;
 	return c;
 }
 

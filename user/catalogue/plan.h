@@ -56,6 +56,8 @@ struct plan_rule {
 struct plan_candidate {
 	uint16_t rule;
 	uint16_t field; /* PLAN_NO_FIELD: none */
+	bool decides;	/* with it the rule holds: it is exact, has no more bounds and lists no stages */
+	bool fraud;
 	struct plan_interval in;
 };
 

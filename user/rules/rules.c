@@ -162,6 +162,8 @@ static uint32_t events_pick(struct rules_work *w, const struct event *events, ui
 		if (!runs_rules(&events[i]))
 			continue;
 		uint32_t type = (uint32_t)(events[i].type - w->c->events);
+		__builtin_prefetch(events[i].actor);
+		__builtin_prefetch((const void *)((uintptr_t)events[i].actor + 64));
 		w->picked[w->picked_count] = (uint16_t)i;
 		w->picked_type[w->picked_count++] = (uint16_t)type;
 		w->completed |= events[i].patterns;
@@ -342,6 +344,7 @@ uint32_t rules_run(struct rules *r, struct store *store, const struct catalogue 
 	assert(from <= count && count <= ROWS_MAX && c->plan);
 	w->store = store;
 	w->c = c;
+	w->counts = by_rule;
 	w->part_count = w->sorted_count = w->seat_count = w->unit_count = 0;
 	memset(w->part_of + from, 0, (count - from) * sizeof *w->part_of);
 	r->hit_count = 0;

@@ -99,6 +99,7 @@ struct by_rule {
 struct rules_work {
 	struct store *store;
 	const struct catalogue *c;
+	struct ledger_rule *counts; /* by rule: to fetch ahead */
 	char *scratch;
 	struct value *profile; /* for what is interpreted */
 	struct value account[ACCOUNT_FIELD_COUNT], me[ME_COUNT];
