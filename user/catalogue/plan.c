@@ -60,8 +60,10 @@ static void rule_bounds(struct planner *p, const struct cat_rule *rule, struct p
 	struct bounds bounds = { 0 };
 
 	out->columns = cel_columns_can(&rule->when);
-	for (uint32_t i = 0; i < rule->when.instructions; i++)
+	for (uint32_t i = 0; i < rule->when.instructions; i++) {
 		out->money |= rule->when.code[i].op == OP_MONEY_OF_EVENT;
+		out->zone |= rule->when.code[i].op == OP_TIME_LOCAL;
+	}
 	out->holder = subscription && (rule->when.spaces & HOLDER_SPACES);
 	out->actor = out->holder && out->columns && !(rule->when.spaces & NOT_PROFILE_SPACES);
 	uint32_t spaces = EVENT_SPACES | 1u << SPACE_PROFILE;

@@ -45,6 +45,7 @@ struct plan_bound {
 struct plan_rule {
 	bool columns; /* cel_columns_can(): else its rows go to cel_eval() */
 	bool money;   /* it compares amounts with money: event.currency is asked for */
+	bool zone;    /* it asks for local times */
 	bool holder;  /* a subscription whose condition reads profile, me or param */
 	bool actor; /* of the holder it reads the profile only: where the actor is the holder, the actor's */
 	bool exact; /* where all bounded fields have values: true exactly inside all of the bounds */

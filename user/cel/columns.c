@@ -72,10 +72,10 @@ static bool op_can_fail(enum cel_op op)
 }
 _Static_assert(OP_INT_MOD - OP_INT_NEG == 5 && OP_DURATION_SUB - OP_TIME_ADD == 4, "no other between them");
 
-/* Others go row by row through cel_step(), but for strings that are made and what needs the holder's zone. */
+/* Others go row by row through cel_step(), but for strings that are made. */
 static bool op_is_known(enum cel_op op)
 {
-	return op != OP_TIME_LOCAL && op < OP_LIST_SIZE && cel_op_rules[op].type != TYPE_STRING;
+	return op < OP_LIST_SIZE && cel_op_rules[op].type != TYPE_STRING;
 }
 
 /* A register that is moved or chosen is one of 64 bits: no string, no money. */
@@ -506,12 +506,13 @@ static struct value value_at(const struct operand *o, uint32_t i)
 static const uint8_t *row_step(struct cel_columns *m, enum cel_op op, const struct operand *a,
 			       const struct operand *b, uint16_t dst, uint32_t n)
 {
-	const struct cel_env env = { .rates = m->rates };
+	struct cel_env env = { .rates = m->rates };
 	struct machine machine = { .env = &env };
 	uint8_t any = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct value x = value_at(a, i), y = value_at(b, i);
+		env.zone = op == OP_TIME_LOCAL ? m->zones[i] : NULL;
 		struct value v = cel_step(&machine, op, &x, &y);
 		m->bits[dst][i] = v.i;
 		m->status[dst][i] = column_status((enum value_status)v.status, v.bytes);

@@ -16,7 +16,7 @@
 /* ---- one condition over rows ---- */
 
 /* The zone of a holder; without a row, or an attribute, the bank's. */
-static const struct zone *zone_of(const struct rules_work *w, const struct row *holder)
+const struct zone *work_zone(const struct rules_work *w, const struct row *holder)
 {
 	if (w->c->attribute_zone < 0 || w->c->zone_count == 0)
 		return &w->c->zone;
@@ -32,7 +32,7 @@ struct cel_env work_env(struct rules_work *w, const struct event *e, const struc
 	env.space[SPACE_ACCOUNT] = w->account;
 	row_profile(w->store, w->c, holder, w->profile);
 	env.space[SPACE_PROFILE] = w->profile;
-	env.zone = zone_of(w, holder);
+	env.zone = work_zone(w, holder);
 	return env;
 }
 
@@ -73,6 +73,8 @@ static struct outcome evaluate(struct rules_work *w, uint16_t number, const uint
 			w->sub_currency[i] = currency[rows[i]];
 		w->columns.event_currency = rows ? w->sub_currency : currency;
 	}
+	for (uint32_t i = 0; plan->zone && i < n; i++)
+		w->zones[i] = work_zone(w, w->group.e[rows ? rows[i] : i]->actor);
 	struct cel_column result = cel_columns_eval(&w->columns, &rule->when, loads, n);
 	return (struct outcome){ result.bits, result.status };
 }
@@ -408,6 +410,7 @@ void group_find(struct rules_work *w)
 {
 	w->found_count = 0;
 	w->columns.rates = &w->c->rates;
+	w->columns.zones = w->zones;
 	always_find(w);
 	if (w->group.plan->index_count)
 		indexes_find(w);

@@ -108,7 +108,8 @@ struct rules_work {
 	struct column_room sub[LOADS_MAX]; /* columns of some rows */
 	uint16_t currency[ROWS_MAX], sub_currency[ROWS_MAX];
 	uint32_t currency_made;
-	int64_t one_bits[ROWS_MAX]; /* results of what is interpreted */
+	const struct zone *zones[ROWS_MAX]; /* of the holders in scope */
+	int64_t one_bits[ROWS_MAX];	    /* results of what is interpreted */
 	uint8_t one_status[ROWS_MAX];
 	uint8_t listen[ROWS_MAX];
 	struct by_rule by_rule;
@@ -151,6 +152,7 @@ void column_set(struct column_room *to, uint32_t i, const struct value *v);
 void group_find(struct rules_work *w);
 struct cel_env work_env(struct rules_work *w, const struct event *e, const struct row *holder);
 void me_fill(struct value me[ME_COUNT], uint64_t customer, enum holder_role role); /* seats.c */
+const struct zone *work_zone(const struct rules_work *w, const struct row *holder);
 bool group_listens(const struct rules_work *w, const struct cat_rule *rule, uint32_t row);
 
 /* seats.c: after group_find */

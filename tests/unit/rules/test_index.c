@@ -82,7 +82,10 @@ static void put_term(struct text *t, uint64_t *s, bool profile, bool holder)
 		put(t, "10 / %s %s %u", number, relations[below(s, 6)], below(s, 4));
 		break;
 	case 5:
-		put(t, "event.ratio > %u.0", below(s, 3));
+		if (below(s, 2))
+			put(t, "event.ratio > %u.0", below(s, 3));
+		else /* 8, 9, 3 or 17 o'clock, by zone */
+			put(t, "local(event.time).getHours() < %u", below(s, 20));
 		break;
 	case 6:
 		put(t, "event.amount > money(\"0.0%u EUR\")", below(s, 10));
@@ -157,15 +160,26 @@ static char *random_rules(uint64_t *s, uint32_t count)
 
 /* ---- people and events ---- */
 
+static const int64_t always[] = { INT64_MIN };
+static const int32_t west[] = { -5 * 3600 }, east[] = { 9 * 3600 };
+static const struct zone zones[] = { { "America/New_York", 1, always, west },
+				     { "Asia/Tokyo", 1, always, east } };
+
 static void random_people(struct run *r, uint64_t *s, uint32_t kinds)
 {
 	static const char *const roles[] = { "owner", "co_owner", "guardian", "authorised", "delegate" };
+	static const char *const zone_names[] = { "America/New_York", "Asia/Tokyo", "nowhere", "UTC" };
 	const char *chosen[3];
-	char json[256];
+	char json[256], level[32];
 
+	/* a string that the bank has: what it holds is read as the name of a zone */
+	r->bank.c->zones = zones;
+	r->bank.c->zone_count = ARRAY_LEN(zones);
+	r->bank.c->attribute_zone = (int16_t)catalogue_attribute_find(r->bank.c, "language", 8);
 	for (uint32_t c = 0; c < CUSTOMERS; c++) {
-		snprintf(json, sizeof json, below(s, 3) ? "{\"set\": {\"level\": %u}}" : "{\"set\": {}}",
-			 below(s, 5));
+		snprintf(level, sizeof level, "\"level\": %u, ", below(s, 5));
+		snprintf(json, sizeof json, "{\"set\": {%s\"language\": \"%s\"}}", below(s, 3) ? level : "",
+			 zone_names[below(s, ARRAY_LEN(zone_names))]);
 		if (c != 4) /* provisional */
 			bank_profile(&r->bank, 7 + c, 0, json);
 		for (uint32_t i = below(s, 40); i > 0 && c != 5; i--) {
