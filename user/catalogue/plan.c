@@ -64,7 +64,9 @@ static void rule_bounds(struct planner *p, const struct cat_rule *rule, struct p
 		out->money |= rule->when.code[i].op == OP_MONEY_OF_EVENT;
 		out->zone |= rule->when.code[i].op == OP_TIME_LOCAL;
 	}
-	out->holder = subscription && (rule->when.spaces & HOLDER_SPACES);
+	/* what is interpreted may ask for local times, for all that is known here */
+	out->holder =
+		subscription && ((rule->when.spaces & HOLDER_SPACES) || out->zone || rule->when.interpreted);
 	out->actor = out->holder && out->columns && !(rule->when.spaces & NOT_PROFILE_SPACES);
 	uint32_t spaces = EVENT_SPACES | 1u << SPACE_PROFILE;
 	if (!bounds_of(&rule->when, spaces, &p->names, &p->b->c->arena, &bounds))

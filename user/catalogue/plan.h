@@ -46,7 +46,7 @@ struct plan_rule {
 	bool columns; /* cel_columns_can(): else its rows go to cel_eval() */
 	bool money;   /* it compares amounts with money: event.currency is asked for */
 	bool zone;    /* it asks for local times */
-	bool holder;  /* a subscription whose condition reads profile, me or param */
+	bool holder;  /* a subscription whose condition reads profile, me, param or the holder's zone */
 	bool actor; /* of the holder it reads the profile only: where the actor is the holder, the actor's */
 	bool exact; /* where all bounded fields have values: true exactly inside all of the bounds */
 	uint8_t bound_count;
