@@ -17,7 +17,8 @@
 
 enum {
 	TERMS_MAX = 64,
-	BOUND_LIST_MAX = 4096, /* a longer list bounds nothing */
+	MONEY_FIELDS_MAX = PLAN_FIELDS_MAX - 800, /* the rest is for the others: SPACE_* have fewer */
+	BOUND_LIST_MAX = 4096,			  /* a longer list bounds nothing */
 };
 
 enum term_kind { TERM_ANY, TERM_CONSTANT, TERM_FIELD, TERM_BOUNDS };
@@ -25,7 +26,8 @@ enum term_kind { TERM_ANY, TERM_CONSTANT, TERM_FIELD, TERM_BOUNDS };
 struct term {
 	enum term_kind kind;
 	uint8_t space, type; /* TERM_FIELD */
-	uint16_t index;
+	bool money;	     /* in event.currency, to be compared as money */
+	uint16_t index, currency;
 	const struct value *constant;
 	struct bounds bounds;
 };
@@ -117,12 +119,23 @@ static int64_t text_number(struct machine *m, const struct value *v)
 
 static uint16_t field_number(struct bounds_names *n, const struct term *t)
 {
+	const struct plan_field field = {
+		.space = t->space, .type = t->type, .index = t->index, .currency = t->currency
+	};
 	uint16_t *number = &n->number[t->space][t->index];
 
+	if (t->currency) { /* one for each currency, which are few */
+		uint16_t i = 0;
+		while (i < n->field_count &&
+		       (n->fields[i].space != t->space || n->fields[i].index != t->index ||
+			n->fields[i].currency != t->currency))
+			i++;
+		if (i == n->field_count)
+			n->fields[n->field_count++] = field;
+		return i;
+	}
 	if (!*number) {
-		assert(n->field_count < PLAN_FIELDS_MAX);
-		n->fields[n->field_count++] =
-			(struct plan_field){ .space = t->space, .type = t->type, .index = t->index };
+		n->fields[n->field_count++] = field;
 		*number = (uint16_t)n->field_count;
 	}
 	return (uint16_t)(*number - 1);
@@ -285,28 +298,59 @@ static void not_term(struct machine *m, const struct term *a, struct term *out)
 		out->kind = TERM_ANY;
 }
 
-/* field == c, field < c, c < field...: c is an int, or for strings its number. */
-static void compare_terms(struct machine *m, enum cel_op op, const struct term *a, const struct term *b,
+/* The constant that a field of this type is compared with, as the field's numbers are; false: it bounds
+ * nothing. */
+static bool constant_number(struct machine *m, const struct term *field, const struct value *v, int64_t *c)
+{
+	if (v->status != VALUE_OK || field->money != (v->type == TYPE_MONEY) ||
+	    (field->money && m->names->field_count >= MONEY_FIELDS_MAX))
+		return false;
+	if (field->type == TYPE_DOUBLE) {
+		*c = plan_double_number(v->d);
+		return v->d == v->d;
+	}
+	*c = field->type == TYPE_STRING ? text_number(m, v) : v->i;
+	return true;
+}
+
+/* Operations come in fours: ==, !=, <, <=. Which of them; -1: none. */
+static int relation_of(enum cel_op op)
+{
+	static const enum cel_op first[] = { OP_INT_EQ, OP_DOUBLE_EQ, OP_STRING_EQ, OP_MONEY_EQ };
+
+	for (unsigned i = 0; i < sizeof first / sizeof *first; i++)
+		if (op >= first[i] && op < first[i] + 4)
+			return (int)(op - first[i]);
+	return -1;
+}
+_Static_assert(OP_INT_LE == OP_INT_EQ + 3 && OP_DOUBLE_LE == OP_DOUBLE_EQ + 3 &&
+		       OP_STRING_LE == OP_STRING_EQ + 3 && OP_MONEY_LE == OP_MONEY_EQ + 3,
+	       "==, !=, <, <=");
+
+/* field == c, field < c, c < field... */
+static void compare_terms(struct machine *m, int relation, const struct term *a, const struct term *b,
 			  struct term *out)
 {
-	bool turned = a->kind == TERM_CONSTANT;
-	const struct term *field = turned ? b : a, *other = turned ? a : b;
+	bool turned = a->kind == TERM_CONSTANT, strict = relation == 2;
+	const struct term *other = turned ? a : b;
+	struct term field = turned ? *b : *a;
+	int64_t c;
 
 	out->kind = TERM_ANY;
-	if (field->kind != TERM_FIELD || other->kind != TERM_CONSTANT || other->constant->status != VALUE_OK)
+	if (field.kind != TERM_FIELD || other->kind != TERM_CONSTANT ||
+	    (field.type == TYPE_STRING && relation > 1) || !constant_number(m, &field, other->constant, &c))
 		return;
-	bool text = op == OP_STRING_EQ || op == OP_STRING_NE;
-	int64_t c = text ? text_number(m, other->constant) : other->constant->i;
-	bool strict = op == OP_INT_LT;
-	if (op == OP_INT_EQ || op == OP_INT_NE || text)
-		one_bound(m, field, c, c, false, out);
+	if (field.money)
+		field.currency = other->constant->currency;
+	if (relation < 2)
+		one_bound(m, &field, c, c, false, out);
 	else if (turned)
-		one_bound(m, field, strict && c < INT64_MAX ? c + 1 : c, INT64_MAX, strict && c == INT64_MAX,
+		one_bound(m, &field, strict && c < INT64_MAX ? c + 1 : c, INT64_MAX, strict && c == INT64_MAX,
 			  out);
 	else
-		one_bound(m, field, INT64_MIN, strict && c > INT64_MIN ? c - 1 : c, strict && c == INT64_MIN,
+		one_bound(m, &field, INT64_MIN, strict && c > INT64_MIN ? c - 1 : c, strict && c == INT64_MIN,
 			  out);
-	if ((op == OP_INT_NE || op == OP_STRING_NE) && out->kind == TERM_BOUNDS)
+	if (relation == 1 && out->kind == TERM_BOUNDS)
 		bound_turn(m, &out->bounds.in[0]);
 }
 
@@ -361,27 +405,27 @@ static void step(struct machine *m, enum cel_op op, const struct term *a, const 
 		else
 			not_term(m, &x, out);
 		break;
-	case OP_INT_EQ:
-	case OP_INT_NE:
-	case OP_INT_LT:
-	case OP_INT_LE:
-	case OP_STRING_EQ:
-	case OP_STRING_NE:
-		compare_terms(m, op, a, b, out);
-		break;
 	case OP_INT_IN:
 	case OP_STRING_IN:
 		list_terms(m, op, a, b, out);
 		break;
-	default:
+	case OP_MONEY_OF_EVENT:
+		if (a->kind != TERM_FIELD || a->type != TYPE_INT)
+			break;
+		*out = *a;
+		out->money = true;
 		break;
+	default:
+		if (relation_of(op) >= 0)
+			compare_terms(m, relation_of(op), a, b, out);
 	}
 }
 
 static void load_term(const struct machine *m, const struct cel_instruction *load, struct term *out)
 {
 	bool type = load->flags == TYPE_BOOL || load->flags == TYPE_INT || load->flags == TYPE_STRING ||
-		    load->flags == TYPE_TIMESTAMP || load->flags == TYPE_DURATION;
+		    load->flags == TYPE_TIMESTAMP || load->flags == TYPE_DURATION ||
+		    load->flags == TYPE_DOUBLE;
 	bool usable = type && load->b < 256 && (m->spaces >> load->a & 1);
 
 	*out = (struct term){ .kind = usable ? TERM_FIELD : TERM_ANY,

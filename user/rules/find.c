@@ -152,7 +152,7 @@ static uint32_t bound_rows(struct rules_work *w, const struct plan_bound *bound,
 			   uint32_t n, bool *known)
 {
 	const uint8_t *status;
-	const int64_t *v = group_numbers(w, &w->c->plan->fields[bound->field], &status);
+	const int64_t *v = group_numbers(w, bound->field, &status);
 	uint32_t kept = 0;
 
 	*known &= !status;
@@ -350,7 +350,7 @@ static void indexes_find(struct rules_work *w)
 	x.pairs = 0;
 	for (uint32_t i = 0; i < plan->field_count; i++) {
 		uint16_t field = plan->fields[i];
-		x.numbers[field] = group_numbers(w, &w->c->plan->fields[field], &x.status[field]);
+		x.numbers[field] = group_numbers(w, field, &x.status[field]);
 	}
 	for (uint32_t k = 0; k < plan->index_count; k++)
 		index_find(w, &x, &plan->indexes[k]);

@@ -26,6 +26,7 @@ static void work_take(struct rules *r)
 	r->work = w;
 	w->parts = region_take(&r->region, sizeof *w->parts * PARTS_MAX);
 	w->rooms = region_take(&r->region, sizeof *w->rooms * ROOMS_MAX);
+	w->numbers = region_take(&r->region, sizeof *w->numbers * PLAN_FIELDS_MAX);
 	w->found = region_take(&r->region, sizeof *w->found * FOUND_MAX);
 	w->sorted = region_take(&r->region, sizeof *w->sorted * FOUND_MAX);
 	w->pairs = region_take(&r->region, sizeof *w->pairs * FOUND_MAX);
@@ -42,8 +43,8 @@ static size_t work_bytes(void)
 	const struct rules_work *w = NULL;
 
 	return sizeof *w + sizeof *w->parts * PARTS_MAX + sizeof *w->rooms * ROOMS_MAX +
-	       3 * sizeof *w->found * FOUND_MAX + sizeof *w->seats * SEATS_MAX +
-	       sizeof *w->units * UNITS_MAX + sizeof *w->places * FOUND_MAX;
+	       sizeof *w->numbers * PLAN_FIELDS_MAX + 3 * sizeof *w->found * FOUND_MAX +
+	       sizeof *w->seats * SEATS_MAX + sizeof *w->units * UNITS_MAX + sizeof *w->places * FOUND_MAX;
 }
 
 int rules_init(struct rules *r)
@@ -86,7 +87,9 @@ static void group_begin(struct rules_work *w, uint32_t type)
 	g->number = ++w->groups;
 	if (g->number == 0) { /* once in 2^32: no column may seem to be of this group */
 		for (uint32_t i = 0; i < ROOMS_MAX; i++)
-			w->rooms[i].made = w->rooms[i].numbered = 0;
+			w->rooms[i].made = 0;
+		for (uint32_t i = 0; i < PLAN_FIELDS_MAX; i++)
+			w->numbers[i].made = 0;
 		w->currency_made = 0;
 		g->number = w->groups = 1;
 	}

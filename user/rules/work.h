@@ -38,13 +38,19 @@ enum {
 /* A column and its room. */
 struct column_room {
 	uint32_t made; /* the group that it was made for */
-	uint32_t numbered;
 	struct cel_column column;
 	int64_t bits[ROWS_MAX];
 	uint8_t status[ROWS_MAX];
 	uint32_t bytes[ROWS_MAX];
 	uint16_t currency[ROWS_MAX];
-	int64_t number[ROWS_MAX]; /* of strings, for an index */
+};
+
+/* The same as numbers for an index (struct plan_field), where they are not the column's own. */
+struct number_room {
+	uint32_t made;
+	bool any; /* row without a value */
+	uint8_t status[ROWS_MAX];
+	int64_t number[ROWS_MAX];
 };
 
 struct found {
@@ -123,6 +129,7 @@ struct rules_work {
 	uint64_t interpreted;
 	struct part *parts;
 	struct column_room *rooms;
+	struct number_room *numbers; /* by field of the plan */
 	struct found *found, *sorted, *pairs;
 	struct seat *seats;
 	struct unit *units;
@@ -140,8 +147,8 @@ struct outcome {
 
 /* columns.c: a field of the group's rows; of the actor's profile for SPACE_PROFILE. */
 const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint16_t index, uint8_t type);
-/* The same as numbers for an index: strings by plan_text_number(). */
-const int64_t *group_numbers(struct rules_work *w, const struct plan_field *field, const uint8_t **status);
+/* A field of the plan as numbers. */
+const int64_t *group_numbers(struct rules_work *w, uint16_t field, const uint8_t **status);
 /* event.currency of every row. */
 const uint16_t *group_currency(struct rules_work *w);
 /* Some rows of a column. */
