@@ -217,12 +217,14 @@ static void print_cost(const struct catalogue *c, unsigned per_day, const struct
 
 static void print_head(const struct trial *t, FILE *to)
 {
-	fprintf(to,
-		"\nmemory of windows, measured over %lld days; bank.memory.windows is %.2f GB\n"
-		"%10s  %9s %9s  %9s %9s  %31s  %31s\n%10s  %9s %9s  %9s %9s  %10s %10s  %-8s  %10s %10s\n",
-		(long long)t->days, (double)t->c.windows_bytes / 1e9, "events a", "a customer", "bytes",
-		"a customer's bytes", "", "1 M customers, GB", "10 M customers, GB", "day", "entries",
-		"an entry", "resident", "stored", "resident", "stored", "", "resident", "stored");
+	fprintf(to, "\nmemory of windows, measured over %lld days; bank.memory.windows is %.2f GB\n",
+		(long long)t->days, (double)t->c.windows_bytes / 1e9);
+	fprintf(to, "%10s  %9s %9s  %-19s  %-31s  %s\n", "events", "entries a", "bytes", "bytes a customer",
+		"GB with 1 M customers", "GB with 10 M customers");
+	fprintf(to, "%10s  %9s %9s  %9s %9s", "a day", "customer", "an entry", "resident", "stored");
+	for (int i = 0; i < 2; i++)
+		fprintf(to, "  %10s %10s  %-8s", "resident", "stored", "");
+	fputc('\n', to);
 }
 
 static int print_table(struct trial *t, FILE *to)
