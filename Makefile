@@ -177,7 +177,7 @@ bench-quick: deps ## the measurements, under two minutes; writes build/bench/res
 	$(SUB) all
 	$(Q)$(PYTHON) bench/bench.py --bin $(B) --quick
 
-bench: deps ## the same with more pairs
+bench: deps ## the same with more pairs and longer runs: some 20 minutes
 	$(SUB) all
 	$(Q)$(PYTHON) bench/bench.py --bin $(B)
 

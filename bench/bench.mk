@@ -20,5 +20,6 @@ endif
 bench-programs: $(BENCH_BIN)
 all: bench-programs
 
-bench-plot: ## docs/prefilter-cpu.svg from the last `make bench`
+bench-plot: ## docs/*.svg from the last `make bench`: CPU by share dropped, latency by percentile, growth
 	$(Q)$(PYTHON) bench/prefilter.py --plot build/bench/results.json docs/prefilter-cpu.svg
+	$(Q)$(PYTHON) bench/plots.py build/bench/results.json docs

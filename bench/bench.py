@@ -13,12 +13,13 @@ from measure import TOP, Bench
 
 import compare
 import day
+import growth
 import ingest
 import path
 import prefilter
 import shares
 
-QUESTIONS = {"demo": day, "ingest": ingest, "prefilter": prefilter, "share": shares, "path": path}
+QUESTIONS = {"demo": day, "ingest": ingest, "prefilter": prefilter, "share": shares, "growth": growth, "path": path}
 
 
 def main():

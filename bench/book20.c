@@ -258,9 +258,8 @@ static bool event_find(struct book *b, struct book_queue *q, const struct frame_
 {
 	uint8_t right[16];
 
-	if (b->events - q->cursor > BOOK_EVENTS)
-		return wrong(b, "a queue is more than %d events behind", BOOK_EVENTS);
-	for (uint64_t s = q->cursor; s < b->events; s++) {
+	uint64_t known = b->events > BOOK_EVENTS ? b->events - BOOK_EVENTS : 0;
+	for (uint64_t s = q->cursor > known ? q->cursor : known; s < b->events; s++) {
 		if (b->customer[s % BOOK_EVENTS] != h->customer || !event_is(b, s, h))
 			continue;
 		book_id(b, s + 1, rule, h->customer, right);
@@ -270,9 +269,9 @@ static bool event_find(struct book *b, struct book_queue *q, const struct frame_
 		}
 	}
 	return wrong(b,
-		     "r%02u for %llu belongs to no event behind the queue's last one, by customer, time, "
-		     "amount and id",
-		     rule, (unsigned long long)h->customer);
+		     "r%02u for %llu: none of the newest %d events behind the queue's last message has its "
+		     "customer, time, amount and id",
+		     rule, (unsigned long long)h->customer, BOOK_EVENTS);
 }
 
 bool book_message(struct book *b, const struct frame_header *h, const uint8_t *bytes, size_t count,

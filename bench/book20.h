@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 enum {
-	BOOK_EVENTS = 1 << 20, /* how far a message may be behind the newest event */
+	BOOK_EVENTS = 1 << 22, /* how far a message may be behind the newest event */
 	BOOK_QUEUES = 2 * BANK20_CHANNELS,
 };
 

@@ -68,9 +68,9 @@ def compare(base, out):
     """Prints a line a name; 1 when something is worse, or gave no answer any more because an answer was wrong."""
     with open(base) as a, open(out) as b:
         olds, news = json.load(a), json.load(b)
-    for key in ("cpu", "cpus", "kernel"):
+    for key in ("cpu", "cpus", "kernel", "quick", "with_stalls"):
         if olds["machine"].get(key) != news["machine"].get(key):
-            print(f"not the same machine: {key} {olds['machine'].get(key)} -> {news['machine'].get(key)}")
+            print(f"not made alike: {key} {olds['machine'].get(key)} -> {news['machine'].get(key)}")
     old, new = ({r["name"]: r for r in results["results"]} for results in (olds, news))
     worse = 0
     print(f"{'name':38} {'before':>14} {'after':>14}  {'ratio':>7} {'p':>7}")

@@ -112,7 +112,7 @@ class Bench:
         goal, most = params.get("goal"), params.get("goal_max")
         met = r["value"] >= goal if goal is not None else most is None or r["value"] <= most
         missed = "" if goal is None and most is None else "  goal met" if met else f"  GOAL MISSED: {goal if goal is not None else most}"
-        shown = {k: v for k, v in params.items() if k in ("rate", "events", "customers", "bank", "percent", "runs", "discarded")}
+        shown = {k: v for k, v in params.items() if k in ("rate", "events", "customers", "bank", "percent", "runs", "discarded") or (k, v) == ("kept_up", False)}
         print(f"{name:38} {r['value']:14,.3f} {r['low']:14,.3f} {r['high']:14,.3f}  {unit:10} {shown}{missed}", flush=True)
 
     def no_result(self, name, kind, why):
@@ -158,7 +158,7 @@ class Bench:
     def write(self):
         os.makedirs(os.path.dirname(os.path.abspath(self.out)), exist_ok=True)
         with open(self.out, "w") as out:
-            json.dump({"machine": {**machine(), "with_stalls": self.with_stalls}, "results": self.results, "without": self.without}, out, indent=1)
+            json.dump({"machine": {**machine(), "with_stalls": self.with_stalls, "quick": self.quick}, "results": self.results, "without": self.without}, out, indent=1)
         print(f"written: {self.out}")
 
 
@@ -167,6 +167,11 @@ def better_of(name, unit, params):
     if "goal" in params or "goal_max" in params:
         return "max" if "goal" in params else "min"
     return "min" if unit in ("us", "ns", "ns/event") or name.endswith(".growth") else "max"
+
+
+def pace_now():
+    """The clock of the hiccup meter, ns."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def machine():

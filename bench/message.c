@@ -329,11 +329,11 @@ int main(int argc, char **argv)
 
 	assert(w);
 	world_open(w, seed);
-	w->checking = true;
+	w->checking = seconds >= 0;
 	for (unsigned i = 0; i < 200; i++) /* what is cold is no part of the question */
 		batch_run(w);
 	w->checking = false;
-	must(memcmp(&w->plain, &w->outbox.digest, sizeof w->plain) ? -EBADMSG : 0,
+	must(seconds >= 0 && memcmp(&w->plain, &w->outbox.digest, sizeof w->plain) ? -EBADMSG : 0,
 	     "the plain encoder's frames");
 	memset(w->ns, 0, sizeof w->ns);
 	w->messages = 0;

@@ -22,7 +22,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -142,11 +141,18 @@ static void block_make(struct sink *s, struct bank20 *b)
 
 /* ---- counting ---- */
 
-static inline void frame_count(struct sink *s, const struct frame_header *h)
+/* The bytes stand where TCP has put them, at any address. */
+static inline void frame_count(struct sink *s, const uint8_t *at)
 {
-	if (h->type < TYPES && h->length >= FRAME_HEADER_BYTES && h->kind == FRAME_EVENT) {
-		s->counts[h->type]++;
-		s->left = h->length;
+	uint32_t length;
+	uint16_t type;
+
+	memcpy(&length, at + offsetof(struct frame_header, length), sizeof length);
+	memcpy(&type, at + offsetof(struct frame_header, type), sizeof type);
+	if (type < TYPES && length >= FRAME_HEADER_BYTES &&
+	    at[offsetof(struct frame_header, kind)] == FRAME_EVENT) {
+		s->counts[type]++;
+		s->left = length;
 	} else {
 		s->counts[0]++;
 		s->wrong++;
@@ -158,14 +164,12 @@ static inline void frame_count(struct sink *s, const struct frame_header *h)
 static uint64_t head_join(struct sink *s, const uint8_t *at, uint64_t count)
 {
 	uint64_t take = FRAME_HEADER_BYTES - s->head_bytes;
-	struct frame_header h;
 
 	take = take < count ? take : count;
 	memcpy(s->head + s->head_bytes, at, take);
 	s->head_bytes += (uint32_t)take;
 	if (s->head_bytes == FRAME_HEADER_BYTES) {
-		memcpy(&h, s->head, sizeof h);
-		frame_count(s, &h);
+		frame_count(s, s->head);
 		s->left -= FRAME_HEADER_BYTES;
 		s->head_bytes = 0;
 	}
@@ -185,7 +189,7 @@ static void bytes_count(struct sink *s, const uint8_t *at, uint64_t count)
 		} else if (s->head_bytes || there < FRAME_HEADER_BYTES) {
 			at += head_join(s, at, there);
 		} else {
-			frame_count(s, (const struct frame_header *)(const void *)at);
+			frame_count(s, at);
 		}
 	}
 }
@@ -469,7 +473,12 @@ static int run(struct sink *s)
 	cpu = pace_clock(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	close(s->fd);
 	pthread_join(sender, NULL);
-	return report(s, end - s->started, cpu);
+	rc = report(s, end - s->started, cpu);
+	io_uring_queue_exit(&s->ring);
+	for (int i = 0; i < BUFFERS; i++)
+		free(s->buffer[i].bytes);
+	free(s->block);
+	return rc;
 }
 
 static const struct option options_table[] = {

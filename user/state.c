@@ -138,8 +138,9 @@ static int meta_load(void *ctx, const void *key, uint32_t key_bytes, const void 
 	else if (key_bytes >= 4 && memcmp(key, "legs", 4) == 0)
 		good = legs_load(&core->legs, key, key_bytes, value, bytes);
 	if (!good)
-		snprintf(core->why, sizeof core->why, "the store's record META %.*s makes no sense",
-			 (int)key_bytes, (const char *)key);
+		snprintf(core->why, sizeof core->why, "the store's record META %.*s makes no sense%s%s",
+			 (int)key_bytes, (const char *)key, history_refused(core->history) ? ": " : "",
+			 history_refused(core->history) ? history_refused(core->history) : "");
 	return good ? 0 : -EBADMSG;
 }
 

@@ -32,6 +32,9 @@ HEADER = struct.Struct("<IBBHQQQQqqHHHBB")
 EVENT, ACK, HELLO, WELCOME, ERROR = 3, 4, 1, 2, 14
 
 
+SILENT_SECONDS_MAX = 60
+
+
 class Wrong(Exception):
     pass
 
@@ -42,6 +45,7 @@ class Source:
     def __init__(self, port, name, stream, frames):
         self.frames, self.sent, self.acked, self.inbox = frames, 0, 0, b""
         self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.settimeout(SILENT_SECONDS_MAX)  # an engine that holds us back for ever is a failure, not a wait
         body = msgpack.encode({"role": "source", "name": name, "version": 1, "stream": bytes.fromhex(stream), "first": 1})
         self.socket.sendall(HEADER.pack(64 + len(body), 1, HELLO, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) + body)
         while not self.acked and not self.take(WELCOME):
@@ -110,7 +114,11 @@ def scenario(work, seed, events, catalogue, second=None, clock="event", extra=()
         feed(port, out, lambda: reload(live, second, process) if second else None)
     finally:
         process.terminate()
-        code = process.wait(60)
+        try:
+            code = process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
     if code:
         raise Wrong(f"momentd ended with {code}: " + open(os.path.join(work, "momentd.err")).read()[-2000:])
     compare(work, data, bank, [catalogue] + ([second] if second else []), clock)

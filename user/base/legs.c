@@ -3,8 +3,8 @@
  * neighbours stand together. Buckets are chains from the newest to the oldest: a leg that left the ring needs
  * no removal, since the walk ends at the first place that holds a newer leg than the one before it.
  *
- * A new leg's bucket is somewhere in memory: it is asked for when the leg is added and written LINK_BEHIND
- * legs later, or before the next search. Pages of the ring go to the store when they changed (legs.h); what
+ * A new leg's bucket is somewhere in memory. LINK_BATCH of them are written at once, or what there is before
+ * the next search: so the misses of many are waited for together. Pages of the ring go to the store when they changed (legs.h); what
  * is stored is keys and states only, chains are made again.
  *
  * What can go wrong: records that make no sense (load says so); a full list of records (it says so itself).
@@ -13,9 +13,10 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <xxhash.h>
 
-enum { LINK_BEHIND = 8, GENERATION_FIRST = 2, STORED_FORMAT = 2 };
+enum { LINK_BATCH = 256, LINK_AHEAD = 16, GENERATION_FIRST = 2, STORED_FORMAT = 2 };
 enum { BUCKETS = LEGS_REMEMBERED_MAX, RING_MASK = LEGS_REMEMBERED_MAX - 1 };
 
 struct legs_stored { /* META "legs" */
@@ -35,6 +36,9 @@ int legs_init(struct legs *l)
 	int rc = region_init(&l->region, bytes * LEGS_REMEMBERED_MAX + 4096);
 	if (rc)
 		return rc;
+	/* buckets are touched at random: large pages, and all of them now; without them it is only slower */
+	if (madvise(l->region.base, l->region.bytes, MADV_HUGEPAGE) == 0)
+		(void)madvise(l->region.base, l->region.bytes, MADV_POPULATE_WRITE);
 	l->keys = region_take(&l->region, sizeof *l->keys * LEGS_REMEMBERED_MAX);
 	l->states = region_take(&l->region, sizeof *l->states * LEGS_REMEMBERED_MAX);
 	l->older = region_take(&l->region, sizeof *l->older * LEGS_REMEMBERED_MAX);
@@ -96,12 +100,18 @@ static uint32_t bucket_of(struct key128 key)
 	return (uint32_t)key.low & (BUCKETS - 1);
 }
 
-/* Puts the legs below `to` into their buckets. */
-static void buckets_link(struct legs *l, uint64_t to)
+static uint32_t *bucket_at(const struct legs *l, uint64_t number)
 {
-	for (; l->linked < to; l->linked++) {
+	return &l->buckets[bucket_of(l->keys[number & RING_MASK])];
+}
+
+/* Puts all legs into their buckets. */
+static void buckets_link(struct legs *l)
+{
+	for (; l->linked < l->next; l->linked++) {
 		uint32_t place = (uint32_t)l->linked & RING_MASK;
-		uint32_t *bucket = &l->buckets[bucket_of(l->keys[place])];
+		uint32_t *bucket = bucket_at(l, l->linked);
+		__builtin_prefetch(bucket_at(l, l->linked + LINK_AHEAD), 1); /* of whichever key is there */
 		l->older[place] = *bucket;
 		*bucket = place + 1;
 	}
@@ -117,7 +127,7 @@ static bool leg_find(struct legs *l, struct key128 key, uint32_t *place)
 {
 	uint64_t newer = l->next;
 
-	buckets_link(l, l->next);
+	buckets_link(l);
 	for (uint32_t at = l->buckets[bucket_of(key)]; at; at = l->older[at - 1]) {
 		uint64_t number = number_at(l, at - 1);
 		if (number >= newer)
@@ -141,9 +151,8 @@ uint64_t legs_add(struct legs *l, struct key128 key)
 	place_change(l, place);
 	l->keys[place] = key;
 	l->states[place] = LEG_QUEUED;
-	__builtin_prefetch(&l->buckets[bucket_of(key)], 1);
-	if (number >= LINK_BEHIND)
-		buckets_link(l, number - LINK_BEHIND);
+	if (l->next - l->linked >= LINK_BATCH)
+		buckets_link(l);
 	return number;
 }
 

@@ -289,7 +289,9 @@ static bool check_zone(struct compiler *c, struct node *n)
 static bool refuse_pattern(struct compiler *c, const struct node *pattern, const struct regex_draft *draft,
 			   const struct regex_error *e)
 {
+	const char *at = pattern->value.s + e->offset;
 	char found[64];
+	size_t bytes;
 
 	if (draft->needed > REGEX_INSTRUCTIONS_MAX) {
 		snprintf(found, sizeof found, "a pattern of %llu instructions",
@@ -298,8 +300,12 @@ static bool refuse_pattern(struct compiler *c, const struct node *pattern, const
 	}
 	if (e->bytes == 0)
 		return cel_refuse(c, pattern->start, "the end of the pattern", "%s", e->expected);
-	snprintf(found, sizeof found, "%.*s", e->bytes < 40 ? (int)e->bytes : 40,
-		 pattern->value.s + e->offset);
+	bytes = e->bytes < sizeof found ? e->bytes : sizeof found - 1;
+	while (bytes < e->bytes && ((unsigned char)at[bytes] & 0xC0) == 0x80)
+		bytes--; /* between characters */
+	for (size_t i = 0; i < bytes; i++)
+		found[i] = at[i] ? at[i] : ' ';
+	found[bytes] = '\0';
 	return cel_refuse(c, pattern->start, found, "in the pattern %s", e->expected);
 }
 

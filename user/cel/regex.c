@@ -654,8 +654,10 @@ static bool parse_repeated(struct parser *p)
 	}
 	take(p, "?"); /* as few as possible: the same answer */
 	repeat(p, piece, least, most);
-	if (peek(p, 0) == '*' || peek(p, 0) == '+' || peek(p, 0) == '?' || bounds_read(p, &least, &most))
-		return refuse(p, start, p->at + 1, "one repetition (write (?:..)* for more)");
+	char mark_again = peek(p, 0);
+	bool again = mark_again == '*' || mark_again == '+' || mark_again == '?';
+	if (again || bounds_read(p, &least, &most))
+		return refuse(p, start, p->at + again, "one repetition (write (?:..)* for more)");
 	return true;
 }
 

@@ -131,6 +131,7 @@ static void event_remember(struct profile_columns *columns, const struct store *
 	e->fraud = result.fraud;
 	e->counted = result.counted;
 	e->staged = result.staged;
+	e->patterns = result.patterns;
 	columns->window_full += result.window_full;
 }
 

@@ -109,6 +109,30 @@ struct value row_attribute(const struct store *s, const struct catalogue *c, con
 	return v;
 }
 
+void row_attribute_column(const struct store *s, const struct catalogue *c, const struct row *const *rows,
+			  uint32_t count, uint16_t attribute, int64_t *bits, uint8_t *status)
+{
+	const struct layout *layout = s->layouts.in_force;
+	const uint32_t offset = layout->columns[attribute].offset, word = attribute / 64 * 8;
+
+	assert_in_force(s, c);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct row *row = rows[i];
+		bool common = row && !(row->flags & ROW_PROVISIONAL) && row->layout == layout->id;
+		uint64_t presence = 0;
+		if (common)
+			memcpy(&presence, (const char *)row + row->parts[CUSTOMER_PRESENCE] + word, 8);
+		if (presence >> (attribute % 64) & 1) {
+			memcpy(&bits[i], (const char *)row + row->parts[CUSTOMER_COLUMNS] + offset, 8);
+			status[i] = VALUE_OK;
+			continue;
+		}
+		struct value v = row_attribute(s, c, row, attribute);
+		bits[i] = v.i;
+		status[i] = v.status;
+	}
+}
+
 bool row_profile_is_set(const struct store *s, const struct row *row, uint16_t attribute)
 {
 	const struct layout *layout = row_layout(&s->layouts, row);

@@ -102,6 +102,9 @@ void row_subscription_at(const struct store *s, const struct catalogue *c, const
 /* One value of row_profile(). */
 struct value row_attribute(const struct store *s, const struct catalogue *c, const struct row *row,
 			   uint16_t attribute);
+/* The same of many rows, for an attribute that is no string and no money; status[i] is enum value_status. */
+void row_attribute_column(const struct store *s, const struct catalogue *c, const struct row *const *rows,
+			  uint32_t count, uint16_t attribute, int64_t *bits, uint8_t *status);
 /* All that the row has: off ones, and ones whose kind the catalogue has no more. row NULL: none. */
 uint32_t row_subscription_count(const struct row *row);
 

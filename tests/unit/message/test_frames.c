@@ -193,11 +193,7 @@ static void event_random(struct frames *f)
 	h.mcc = (uint16_t)below(f, 3);
 	h.time = NOW - (int64_t)below(f, 500) * SECOND;
 	if (h.type == 1 && below(f, 5)) {
-		text_random(f, merchant, 1000);
-		merchant[1000] = 0;
-		while ((merchant[strlen(merchant) - 1] & 0xc0) == 0x80 ||
-		       (merchant[0] && (uint8_t)merchant[strlen(merchant) - 1] >= 0xc0))
-			merchant[strlen(merchant) - 1] = 0; /* a character that was cut goes whole */
+		text_random(f, merchant, 250); /* at most 1000 bytes */
 		snprintf(json, sizeof json,
 			 "{\"merchant\": \"%s\", \"items\": %d, \"ratio\": %d.%03u, \"gift\": %s, \"due\": "
 			 "%llu}",
@@ -222,7 +218,8 @@ static void notice_compare(struct frames *f, const struct message_context *conte
 	uint32_t no_data = 0, id_bytes = 0;
 	const char *id = hit->holder ? row_subscription_id(&r->rules.cursors[n->hit], &id_bytes) : "";
 
-	struct cel_env env = rules_hit_env(&r->rules, r->bank.store, c, &r->events[0], n->hit, n->profile, UINT32_MAX);
+	struct cel_env env =
+		rules_hit_env(&r->rules, r->bank.store, c, &r->events[0], n->hit, n->profile, UINT32_MAX);
 	uint32_t bytes = plain_frame(context, n, &env, id, id_bytes, want, &no_data);
 	uint16_t language = message_language(r->bank.store, c, n->profile);
 	uint32_t reads = message_reads(c, &c->rules[hit->rule], language);
