@@ -202,8 +202,8 @@ static void print_total(const struct catalogue *c, const struct cost *cost, doub
 	double resident = cost->resident_fixed + cost->resident * customers;
 	double stored = cost->stored_fixed + cost->stored * customers;
 
-	fprintf(to, "  %10.2f %10.2f  %-8s", resident / 1e9, stored / 1e9,
-		resident <= (double)c->windows_bytes ? "fits" : "too much");
+	fprintf(to, "  %10.2f %10.2f  %s", resident / 1e9, stored / 1e9,
+		resident <= (double)c->windows_bytes ? "    fits" : "too much");
 }
 
 static void print_cost(const struct catalogue *c, unsigned per_day, const struct cost *cost, FILE *to)
@@ -223,7 +223,7 @@ static void print_head(const struct trial *t, FILE *to)
 		"GB with 1 M customers", "GB with 10 M customers");
 	fprintf(to, "%10s  %9s %9s  %9s %9s", "a day", "customer", "an entry", "resident", "stored");
 	for (int i = 0; i < 2; i++)
-		fprintf(to, "  %10s %10s  %-8s", "resident", "stored", "");
+		fprintf(to, "  %10s %10s%s", "resident", "stored", i == 0 ? "          " : "");
 	fputc('\n', to);
 }
 
