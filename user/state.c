@@ -330,7 +330,7 @@ bool core_checkpoint_begin(struct core *core)
 
 	if (!r)
 		return false;
-	history_checkpoint(core->history, r);
+	history_checkpoint_cut(core->history, r);
 	outbox_checkpoint_cut(&core->outbox, r);
 	legs_checkpoint_cut(&core->legs, r);
 	core_meta_put(core, r);
@@ -340,7 +340,8 @@ bool core_checkpoint_begin(struct core *core)
 
 bool core_checkpoint_step(struct core *core, bool all)
 {
-	if (core->cut == CUT_HISTORY)
+	if (core->cut == CUT_HISTORY &&
+	    history_checkpoint_step(core->history, all ? UINT32_MAX : CHECKPOINT_CELLS_A_TICK))
 		core->cut = CUT_OUTBOX;
 	if (core->cut == CUT_OUTBOX &&
 	    outbox_checkpoint_step(&core->outbox, all ? UINT32_MAX : CHECKPOINT_CHUNKS_A_TICK))

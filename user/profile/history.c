@@ -636,13 +636,12 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now)
 		windows_touch(w, cell, false);
 }
 
-void history_prefetch(struct history *h, const struct history_event *event, uint32_t step)
+void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step)
 {
-	for (uint32_t per = 0; per < PER_COUNT; per++) {
-		struct key128 key;
-		if (h->windows.keys[per].slots && event_key(event, per, &key))
-			windows_prefetch(&h->windows, per, key, step);
-	}
+	if (customer && h->windows.keys[PER_CUSTOMER].slots)
+		windows_prefetch(&h->windows, PER_CUSTOMER, (struct key128){ .low = customer }, step);
+	if (account && h->windows.keys[PER_ACCOUNT].slots)
+		windows_prefetch(&h->windows, PER_ACCOUNT, (struct key128){ .low = account }, step);
 }
 
 void history_sizes(const struct history *h, struct history_sizes *out)

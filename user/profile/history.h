@@ -76,9 +76,9 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
  * every applied PROFILE of a customer, with the entry's now.
  */
 void history_customer_known(struct history *h, uint64_t customer, int64_t now);
-/* A hint, without effect on any outcome: an event is near. Steps 0, 1, 2 some 18, 12, 6 events ahead; reads
- * its keys only. */
-void history_prefetch(struct history *h, const struct history_event *event, uint32_t step);
+/* A hint, without effect on any outcome: an event of these keys (0: none) is near. Steps 0, 1, 2 some 18, 12, 6
+ * events ahead. */
+void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step);
 
 /* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references, events
  * that were ever counted. */

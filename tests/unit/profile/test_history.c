@@ -870,8 +870,8 @@ static void engine_apply(struct history *h, const struct test_catalogue *c, cons
 	event[FIELD_touchpoint].i = te->e.touchpoint;
 	for (int i = 0; i < UNIVERSE; i++)
 		v->agg[i] = untouched;
-	history_prefetch(h, &te->e, 0);
-	history_prefetch(h, &te->e, 1);
+	history_prefetch(h, te->e.customer, te->e.account, 0);
+	history_prefetch(h, te->e.customer, te->e.account, 1);
 	assert_true(history_has_room(h, BATCH_ENTRIES_MAX));
 	history_apply(h, &c->c, &te->e, &env, v->agg, &v->result);
 }
