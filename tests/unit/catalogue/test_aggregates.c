@@ -381,6 +381,35 @@ static void patterns_keep_what_feeds_their_steps(void **state)
 	compiled_free(&k);
 }
 
+static char *printed(const struct catalogue *c, void (*print)(const struct catalogue *, FILE *))
+{
+	size_t len = 0;
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &len);
+
+	print(c, f);
+	fclose(f);
+	return text;
+}
+
+static void patterns_are_explained(void **state)
+{
+	struct compiled k = compile_good(takeover_yaml);
+	char *interest = printed(k.c, catalogue_interest_print),
+	     *summary = printed(k.c, catalogue_summary_print);
+
+	(void)state;
+	assert_non_null(strstr(interest, "patterns takeover\n")); /* stepup feeds nothing else */
+	assert_null(strstr(interest, "takeover.1"));		  /* steps are no aggregates to a reader */
+	assert_null(strstr(interest, "pattern.takeover"));	  /* no frame has that type */
+	assert_non_null(strstr(summary, "event types           5\n"));
+	assert_non_null(strstr(
+		summary, "aggregates            2\npatterns              1\n  steps               3\n"));
+	free(interest);
+	free(summary);
+	compiled_free(&k);
+}
+
 static void patterns_any_means_real_types_only(void **state)
 {
 	struct compiled k =
@@ -583,6 +612,7 @@ int main(void)
 		cmocka_unit_test(patterns_become_steps_and_a_type_of_their_own),
 		cmocka_unit_test(patterns_are_completed_by_the_types_of_the_last_step),
 		cmocka_unit_test(patterns_keep_what_feeds_their_steps),
+		cmocka_unit_test(patterns_are_explained),
 		cmocka_unit_test(patterns_any_means_real_types_only),
 		cmocka_unit_test(patterns_count_their_steps_against_the_aggregates),
 		cmocka_unit_test(patterns_come_back_from_the_blob),
