@@ -469,7 +469,7 @@ class Patterns(unittest.TestCase):
         self.assertTrue(self.completes(self.ABC, ("a", 0), ("b", 1), ("x", HOUR), ("c", 2)))
         self.assertFalse(self.completes(self.ABC, ("a", 10), ("b", 11), ("x", HOUR), ("c", 2)))
 
-    def test_rules_of_the_type_and_of_the_pattern_run_by_number_each_once(self):
+    def test_rules_of_the_pattern_run_behind_those_of_the_type_each_once(self):
         yaml = """
 fraud:
   rules:
@@ -486,9 +486,9 @@ patterns: { p: { within: 1h, steps: [ { events: [buy] }, { events: [tip] } ] } }
         self.assertEqual(rules(world.event(2)), ["y", "x"])
         world.event(1)
         result = world.event(2)
-        self.assertEqual(rules(result), ["z", "y", "x", "c", "s"])
+        self.assertEqual(rules(result), ["y", "x", "z", "c", "s"])
         self.assertEqual(texts(result), ["tip 100", "tip 100"])
-        self.assertEqual(rules(world.event(2, amount=60)), ["z", "y", "x", "c"])
+        self.assertEqual(rules(world.event(2, amount=60)), ["y", "x", "z", "c"])
 
     def test_any_is_every_real_type(self):
         yaml = "patterns: { p: { within: 1h, steps: [ { events: [buy] } ] } }\nfraud: { rules: { r: { events: [any], when: 'true', score: 1 } } }"
