@@ -42,7 +42,7 @@ endif
 
 # -ffp-contract=off: the same doubles from every compiler (DESIGN 4)
 CFLAGS := -std=gnu11 -D_GNU_SOURCE -Iinclude -Iuser -Ibuild/bpf $(WARN) $(OPT) -ffp-contract=off -fno-strict-aliasing -MMD -MP -pthread
-LIBS   := -luring -lbpf -llmdb -lfyaml -ljansson -lmicrohttpd -lxxhash -lsodium -licui18n -licuuc -licudata -lpthread
+LIBS   := -luring -lbpf -llmdb -lfyaml -ljansson -lmicrohttpd -lxxhash -lsodium -licui18n -licuuc -licudata -lm -lpthread
 LDFLAGS := $(filter -fsanitize=address,$(subst $(comma), ,$(OPT))) -pthread
 comma := ,
 ifeq ($(VARIANT),asan)
@@ -63,8 +63,8 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 PROGRAMS := $(patsubst user/main.c,$(B)/momentd,$(wildcard user/main.c)) \
             $(patsubst user/cli/main.c,$(B)/moment,$(wildcard user/cli/main.c))
 
-all: $(PROGRAMS) ## build momentd and moment
-	$(Q)mkdir -p build && ln -sfn $(VARIANT)/momentd build/momentd && ln -sfn $(VARIANT)/moment build/moment
+all: $(PROGRAMS) $(B)/cel-vectors ## build momentd, moment and cel-vectors
+	$(Q)mkdir -p build && for p in momentd moment cel-vectors; do ln -sfn $(VARIANT)/$$p build/$$p; done
 
 # The program that runs in the kernel, and the C of its skeleton: one for all variants. -mcpu=v3 for atomics with a result.
 BPF_FLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf -mcpu=v3 -Iinclude -I/usr/include/$(shell $(CC) -print-multiarch)
@@ -86,6 +86,8 @@ $(B)/moment: $(B)/obj/user/cli/main.o $(LIB_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 needs = $(patsubst %.c,$(B)/obj/%.o,$(filter-out user/main.c user/cli/main.c,$(wildcard $(shell sed -n '1s,^// needs: ,,p' $(1)))))
+$(B)/cel-vectors: $(B)/obj/tests/cel/main.o $(call needs,tests/cel/main.c)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 define test_rule
 $(B)/$(1:.c=): $(B)/obj/$(1:.c=.o) $(call needs,$(1))
 	$(Q)mkdir -p $$(@D)
@@ -175,7 +177,7 @@ bench-quick: deps ## the measurements, under two minutes; writes build/bench/res
 	$(SUB) all
 	$(Q)$(PYTHON) bench/bench.py --bin $(B) --quick
 
-bench: deps ## the same with more pairs
+bench: deps ## the same with more pairs and longer runs: some 20 minutes
 	$(SUB) all
 	$(Q)$(PYTHON) bench/bench.py --bin $(B)
 

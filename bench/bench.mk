@@ -11,7 +11,7 @@ endef
 $(foreach b,$(BENCH_SRC),$(eval $(call bench_rule,$(b))))
 
 # Yardsticks and generator as good as the compiler can make them for this machine, whatever a release is built for.
-BENCH_NATIVE := bank20 handwritten sink
+BENCH_NATIVE := bank20 book20 path handwritten sink
 ifeq ($(VARIANT),release)
 $(BENCH_NATIVE:%=$(B)/obj/bench/%.o): CFLAGS += -march=native
 endif
@@ -20,5 +20,6 @@ endif
 bench-programs: $(BENCH_BIN)
 all: bench-programs
 
-bench-plot: ## docs/prefilter-cpu.svg from the last `make bench`
+bench-plot: ## docs/*.svg from the last `make bench`: CPU by share dropped, latency by percentile, growth
 	$(Q)$(PYTHON) bench/prefilter.py --plot build/bench/results.json docs/prefilter-cpu.svg
+	$(Q)$(PYTHON) bench/plots.py build/bench/results.json docs

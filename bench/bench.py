@@ -1,33 +1,25 @@
 #!/usr/bin/env python3
 """The bench: asks every question, checks the answers, prints a table, writes results.json. One question a file: day.py,
-ingest.py, prefilter.py, shares.py; their harness is measure.py.
+ingest.py, prefilter.py, shares.py, path.py, growth.py; their harness is measure.py.
 
     bench.py --bin build/release --out build/bench/results.json [--quick] [--only NAME[,NAME]] [--with-stalls]
     bench.py --compare BASE.json --out build/bench/results.json
 """
 import argparse
-import json
 import os
 import sys
 
 from measure import TOP, Bench
 
+import compare
 import day
+import growth
 import ingest
+import path
 import prefilter
 import shares
 
-QUESTIONS = {"demo": day, "ingest": ingest, "prefilter": prefilter, "share": shares}
-
-
-def compare(base, out):
-    with open(base) as a, open(out) as b:
-        old, new = ({r["name"]: r for r in json.load(f)["results"]} for f in (a, b))
-    for name in sorted(old.keys() & new.keys()):
-        a, b = old[name], new[name]
-        apart = b["low"] > a["high"] or b["high"] < a["low"]
-        print(f"{name:38} {a['value']:14,.3f} -> {b['value']:14,.3f}  x{b['value'] / a['value'] if a['value'] else 0:.3f}  "
-              + ("intervals apart" if apart else "intervals overlap: no difference shown"))
+QUESTIONS = {"demo": day, "ingest": ingest, "prefilter": prefilter, "share": shares, "growth": growth, "path": path}
 
 
 def main():
@@ -41,8 +33,7 @@ def main():
     args = parser.parse_args()
     args.bin = os.path.abspath(args.bin)
     if args.compare:
-        compare(args.compare, args.out)
-        return 0
+        return compare.compare(args.compare, args.out)
     bench = Bench(args)
     print(f"{'name':38} {'median':>14} {'low':>14} {'high':>14}  unit")
     for name in args.only.split(","):

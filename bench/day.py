@@ -20,7 +20,7 @@ class Day:
     def __init__(self, bench, work):
         self.bench, self.work = bench, work
         self.bank = os.path.join(work, "bank.ndjson")
-        self.events = 300000 if bench.quick else 1000000
+        self.events = 200000 if bench.quick else 1000000
         made = subprocess.run([os.path.join(bench.bin, "moment"), "generate", "--synthetic",
                                f"demo:customers={CUSTOMERS},events={self.events}", "--bank-out", self.bank], check=False)
         if made.returncode:
@@ -74,7 +74,7 @@ def questions(bench):
     try:
         day = Day(bench, work)
         durable, ratios, replays = [], [], []
-        pairs = 2 if bench.quick else 6
+        pairs = 1 if bench.quick else 4
         for pair in range(pairs):
             rate = {}
             for durability in ("sync", "none") if pair % 2 == 0 else ("none", "sync"):

@@ -33,7 +33,7 @@ class Ways:
 def compare(bench, name, kernel, recv, kind, goal):
     ways = Ways(bench)
     question = Question(bench, name)
-    pairs = 4 if bench.quick else 24
+    pairs = 2 if bench.quick else 12
     both = question.pairs(pairs, lambda: ways.run(kernel), lambda: ways.run(recv))
     question.check()
     for who, which in (("kernel", 0), ("recv", 1)):
@@ -64,7 +64,7 @@ def way_in(bench):
     name, rate = "prefilter.cpu_way_in.95", 100000
     ways = Ways(bench, rate, 95)
     question = Question(bench, name)
-    pairs = 2 if bench.quick else 16
+    pairs = 1 if bench.quick else 8
     both = question.pairs(pairs, lambda: ways.run("kernel-waiting"), lambda: ways.run("recv-waiting"))
     question.check()
     for who, which in (("kernel", 0), ("user", 1)):

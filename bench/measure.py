@@ -50,12 +50,17 @@ class Hiccups:
         """Of the stalls between answer["from"] and answer["to"]: loading and ending a program are not what is measured."""
         return max((late for start, late in self.stalls if start < answer["to"] and start + late > answer["from"]), default=0)
 
+    def total(self, answer):
+        """Of all CPUs: two that stand still at once count twice."""
+        return sum(late for start, late in self.stalls if start < answer["to"] and start + late > answer["from"])
+
 
 class Question:
     """The runs of one question, counted."""
 
-    def __init__(self, bench, name):
-        self.bench, self.name, self.runs, self.discarded = bench, name, 0, 0
+    def __init__(self, bench, name, stall_share=0):
+        """stall_share: how much of a run's time stalls may take, for a throughput of many seconds; 0: none above 2 ms."""
+        self.bench, self.name, self.runs, self.discarded, self.stall_share = bench, name, 0, 0, stall_share
 
     def run(self, measure, *args):
         """One undisturbed run of measure(*args)."""
@@ -64,7 +69,7 @@ class Question:
                 answer = measure(*args)
             self.runs += 1
             longest = meter.longest(answer)
-            if longest <= STALL_NS:
+            if longest <= STALL_NS or meter.total(answer) <= self.stall_share * (answer["to"] - answer["from"]):
                 return answer
             self.discarded += 1
             if self.bench.with_stalls:
@@ -99,12 +104,15 @@ class Bench:
         self.best_file = os.path.join(os.path.dirname(os.path.abspath(args.out)), "best.json")
 
     def result(self, name, values, unit, pairs, **params):
+        """params may have goal (at least), goal_max (at most) and better: "min" or "max"."""
+        better = params.pop("better", None) or better_of(name, unit, params)
         r = {"name": name, "value": statistics.median(values), "low": min(values), "high": max(values), "unit": unit,
-             "pairs": pairs, "params": params}
+             "pairs": pairs, "better": better, "samples": list(values), "params": params}
         self.results.append(r)
-        goal = params.get("goal")
-        missed = "" if goal is None else "  goal met" if r["value"] >= goal else f"  GOAL MISSED: {goal}"
-        shown = {k: v for k, v in params.items() if k in ("rate", "events", "customers", "bank", "percent", "runs", "discarded")}
+        goal, most = params.get("goal"), params.get("goal_max")
+        met = r["value"] >= goal if goal is not None else most is None or r["value"] <= most
+        missed = "" if goal is None and most is None else "  goal met" if met else f"  GOAL MISSED: {goal if goal is not None else most}"
+        shown = {k: v for k, v in params.items() if k in ("rate", "events", "customers", "bank", "percent", "runs", "discarded") or (k, v) == ("kept_up", False)}
         print(f"{name:38} {r['value']:14,.3f} {r['low']:14,.3f} {r['high']:14,.3f}  {unit:10} {shown}{missed}", flush=True)
 
     def no_result(self, name, kind, why):
@@ -125,10 +133,10 @@ class Bench:
 
     # ---- yardsticks ----
 
-    def yardstick(self, name, values, unit, better):
+    def yardstick(self, name, values, unit, better, **params):
         """Notes a yardstick's own figure; void when it is below 0.8 of the best one of this machine. better: min or max."""
         value = statistics.median(values)
-        self.result(name, values, unit, len(values))
+        self.result(name, values, unit, len(values), **params)
         best = self.best_load()
         key = f"{machine()['cpu']} {machine()['cpus']} {platform.release()} {name}"
         known = best.get(key, value)
@@ -150,8 +158,20 @@ class Bench:
     def write(self):
         os.makedirs(os.path.dirname(os.path.abspath(self.out)), exist_ok=True)
         with open(self.out, "w") as out:
-            json.dump({"machine": {**machine(), "with_stalls": self.with_stalls}, "results": self.results, "without": self.without}, out, indent=1)
+            json.dump({"machine": {**machine(), "with_stalls": self.with_stalls, "quick": self.quick}, "results": self.results, "without": self.without}, out, indent=1)
         print(f"written: {self.out}")
+
+
+def better_of(name, unit, params):
+    """Which way a figure is better, where its question does not say."""
+    if "goal" in params or "goal_max" in params:
+        return "max" if "goal" in params else "min"
+    return "min" if unit in ("us", "ns", "ns/event") or name.endswith(".growth") else "max"
+
+
+def pace_now():
+    """The clock of the hiccup meter, ns."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 def machine():

@@ -143,7 +143,7 @@ def machine_ns(answer, alone):
 
 def cpu_95(bench, machine):
     question = Question(bench, "prefilter.cpu.95")
-    seconds, pairs = SECONDS, 4 if bench.quick else 16
+    seconds, pairs = SECONDS, 2 if bench.quick else 10
     options = ["--rate", str(RATE), "--irrelevant", "95"]
     alone = [question.run(machine.alone, seconds, options, 10) for _ in range(2 if bench.quick else 8)]
     alone_ns = statistics.median(per_event(a, "alone_ns") for a in alone)
@@ -216,7 +216,7 @@ def point(machine, question, where, count, alone_ns):
 def curve(bench, machine):
     """The value of a point is user / kernel of the engine's CPU, all the rest is in params."""
     question = Question(bench, "prefilter.curve")
-    shares, spins, writes, count = SHARES, ("sleeping", "spinning"), ("segment", "bulk"), 3
+    shares, spins, writes, count = SHARES, ("sleeping", "spinning"), ("segment", "bulk"), 2
     if bench.quick:
         shares, spins, writes, count = (90,), ("sleeping",), ("bulk",), 1
     for write in writes:

@@ -68,44 +68,44 @@ static void decided_with_hit_count(struct core *core, uint32_t from, uint32_t to
 		core->ledger->decided_with_hit += hit[i] || core->events[i].reason_count;
 }
 
-/* The key of a MESSAGE frame's leg: id and leg stand first in its body. */
-static struct key128 frame_leg_key(const char *frame)
+static int message_one(struct core *core, const struct message_context *context, const struct notice *n)
 {
-	const char *id = frame + MESSAGE_ID_OFFSET;
-	struct pack_reader r;
+	struct rules *r = &core->rules;
+	const struct catalogue *c = core->catalogue;
+	const struct hit *hit = &r->hits[n->hit];
+	uint16_t language = message_language(core->store, c, n->profile);
+	uint32_t id_bytes = 0;
+	const char *id = hit->holder ? row_subscription_id(&r->cursors[n->hit], &id_bytes) : "";
 
-	pack_reader_init(&r, id + MESSAGE_ID_BYTES + 4, NAME_BYTES_MAX + 8); /* behind the key "leg" */
-	struct pack_item item = pack_read(&r);
-	assert(item.type == PACK_STRING);
-	return legs_key(id, item.s, item.bytes);
+	core->message_event = &core->events[hit->event];
+	uint32_t reads = message_reads(c, &c->rules[hit->rule], language);
+	if (!reads)
+		return message_make(context, n, language, NULL, id, id_bytes);
+	struct cel_env env = rules_hit_env(r, core->store, c, core->message_event, n->hit, n->profile, reads);
+	return message_make(context, n, language, &env, id, id_bytes);
 }
 
 static int messages_make(struct core *core)
 {
-	struct rules *r = &core->rules;
-	struct message_context context = { .catalogue = core->catalogue,
-					   .channel_slot = core->channel_slot,
-					   .sources = core->peers.identity,
-					   .events = core->events,
-					   .hits = r->hits };
+	const struct message_context context = { .forms = &core->forms,
+						 .catalogue = core->catalogue,
+						 .channel_slot = core->channel_slot,
+						 .sources = core->peers.identity,
+						 .events = core->events,
+						 .hits = core->rules.hits,
+						 .outbox = &core->outbox,
+						 .legs = &core->legs,
+						 .ledger = core->ledger,
+						 .by_rule = core->by_rule };
 
 	for (uint32_t i = 0; i < core->decide->notice_count; i++) {
-		const struct notice *n = &core->decide->notices[i];
-		const struct hit *hit = &r->hits[n->hit];
-		struct cel_env env = rules_hit_env(r, core->store, core->catalogue, &core->events[hit->event],
-						   n->hit, n->profile, UINT32_MAX);
-		bool subscription = hit->holder != NULL;
-		int rc = message_make(
-			&context, &core->outbox, n, &env, subscription ? r->subscription.id : "",
-			subscription ? r->subscription.id_bytes : 0, core->ledger, core->by_rule);
+		int rc = message_one(core, &context, &core->decide->notices[i]);
 		if (rc) {
 			snprintf(core->why, sizeof core->why,
 				 "the outbox is full beyond its overshoot (%u chunks)",
 				 core->outbox.bodies_max);
 			return rc;
 		}
-		legs_add(&core->legs, frame_leg_key(core->outbox.last_frame));
-		core->message_event = &core->events[hit->event];
 		if (core->on_message)
 			core->on_message(core->ctx, core->outbox.last_frame, core->outbox.last_bytes);
 	}
@@ -185,7 +185,7 @@ static enum leg_state receipt_read(const void *body, uint32_t bytes, struct key1
 	}
 	if (!id || !leg || !status || r.error)
 		return LEG_NONE;
-	*key = legs_key(id, leg, leg_bytes);
+	*key = legs_key(id, legs_name(leg, leg_bytes));
 	if (status_bytes == 8 && memcmp(status, "accepted", 8) == 0)
 		return LEG_ACCEPTED;
 	if (status_bytes == 9 && memcmp(status, "delivered", 9) == 0)
@@ -341,6 +341,7 @@ int core_catalogue_use(struct core *core, struct catalogue *c, int64_t now, bool
 	if (!core->read_only && !core->outbox.recovering) /* what was taken live must fit in recovery too */
 		history_limit(core->history, c->windows_bytes);
 	rule_counts_move(core, c);
+	message_forms_use(&core->forms, c);
 	core->retired = core->catalogue;
 	core->catalogue = c;
 	c->interest->version = core->interest_version = interest_version;
@@ -415,16 +416,15 @@ static int gateway_apply(struct core *core, const struct batch_entry *entry)
 	return 0;
 }
 
-/* A gateway accepted one leg: it and its notice are closed. */
-static void leg_accepted(void *ctx, const char *frame)
+/* A gateway accepted these legs: they and their notices are closed. */
+static void legs_accepted(void *ctx, const uint64_t *numbers, uint32_t count)
 {
 	struct core *core = ctx;
-	enum leg_state state = legs_accept(&core->legs, frame_leg_key(frame));
 
-	core->ledger->legs[LEG_QUEUED]--;
-	core->ledger->legs[state]++;
-	core->ledger->notices[NOTICE_QUEUED]--;
-	core->ledger->notices[NOTICE_SENT]++;
+	core->ledger->legs[LEG_QUEUED] -= count;
+	legs_accept(&core->legs, numbers, count, core->ledger->legs);
+	core->ledger->notices[NOTICE_QUEUED] -= count;
+	core->ledger->notices[NOTICE_SENT] += count;
 }
 
 static int accepted_apply(struct core *core, const struct batch_entry *entry)
@@ -435,7 +435,7 @@ static int accepted_apply(struct core *core, const struct batch_entry *entry)
 		memcpy(&a, (const char *)entry->data + at, sizeof a);
 		if (a.queue >= QUEUES_MAX)
 			return entry_bad(core, entry, "ACCEPTED of an unknown queue");
-		outbox_accept(&core->outbox, a.queue, a.first, a.count, leg_accepted, core);
+		outbox_accept(&core->outbox, a.queue, a.first, a.count, legs_accepted, core);
 	}
 	return 0;
 }

@@ -28,6 +28,9 @@ enum { ENGINE_SEMANTIC_VERSION = 2 };
 /* Address space for windows; bank.memory.windows says how much of it may be used. */
 #define CORE_WINDOWS_BYTES (UINT64_C(16) << 30)
 
+/* What a running checkpoint puts into its records next. */
+enum core_cut { CUT_NONE, CUT_HISTORY, CUT_OUTBOX, CUT_LEGS };
+
 struct core {
 	struct store *store;
 	struct history *history;
@@ -43,13 +46,16 @@ struct core {
 	struct ledger_rule *by_rule_next; /* [RULES_MAX]: scratch of an activation */
 	uint64_t *by_type;		  /* [65536]: kept events by type code */
 	struct legs legs;
-	struct hash128 verdicts; /* digest of the verdicts; that of messages is the outbox's */
+	struct message_forms forms; /* of the catalogue in force */
+	struct hash128 verdicts;    /* digest of the verdicts; that of messages is the outbox's */
 	struct profile_columns columns;
 	struct rules rules;
 	struct decide *decide;
 	struct event *events;	     /* [BATCH_ENTRIES_MAX] */
 	struct batch_entry *entries; /* [JOURNAL_BATCH_ENTRIES_MAX]: of the tick */
 	int64_t now;
+	enum core_cut cut;	       /* how far a checkpoint's records are filled */
+	struct hash128 catalogue_kept; /* the one whose content is in the store */
 	bool event_clock, read_only;
 	uint64_t term;
 	uint32_t journal_version; /* semantic version of what is applied now */
@@ -104,9 +110,13 @@ int64_t core_clock(struct core *core, uint8_t kind, const void *data);
 
 /* Room for the worst case of so many entries in every pool? false: a checkpoint first. */
 bool core_has_room(const struct core *core, uint32_t entries);
-/* Everything that changed, into the store's records; the caller commits when `batch` is durable. False: one
- * runs. */
+/*
+ * A checkpoint: begin cuts at a tick's edge and costs the same however much has changed; false: one runs. step
+ * puts a slice of the cut into the store's records, once a tick (`all`: what is left of it), and is true when
+ * all of it is there; then, and when `batch` is durable, the caller commits.
+ */
 bool core_checkpoint_begin(struct core *core);
+bool core_checkpoint_step(struct core *core, bool all);
 /* True when a checkpoint has been committed since the last call; *error: it failed (-errno). */
 bool core_checkpoint_poll(struct core *core, int *error);
 

@@ -245,10 +245,12 @@ static int checkpoint_step(struct engine *e, int64_t mono)
 	struct core *core = &e->core;
 	int error = 0;
 
-	if (e->checkpoint_batch && e->durable >= e->checkpoint_batch) {
+	bool filled = core->cut == CUT_NONE || core_checkpoint_step(core, false);
+	if (e->checkpoint_batch && filled && e->durable >= e->checkpoint_batch) {
 		store_checkpoint_commit(core->store);
 		e->checkpoint_batch = 0;
 	}
+	store_tick(core->store);
 	if (core_checkpoint_poll(core, &error) && error) {
 		e->checkpoints_failed++;
 		return fail(e, error, "checkpoint: the store could not be written");
@@ -377,7 +379,7 @@ static int64_t wait_choose(struct engine *e, bool worked, int64_t idle_since, in
 	    e->journal_waits) /* for a grace period of the kernel, or for a segment that is being prepared: no
 				 completion tells */
 		return IDLE_CLOSE_NS;
-	if (worked || (can_begin && ingest_waiting(&e->ingest)))
+	if (worked || e->core.cut != CUT_NONE || (can_begin && ingest_waiting(&e->ingest)))
 		return 0;
 	if (e->options.spin == SPIN_ALWAYS && !in_flight)
 		return 0;

@@ -51,9 +51,10 @@ static int checkpoint_wait(struct engine *e)
 	int error = 0;
 
 	while (store_checkpoint_running(e->core.store)) {
+		store_tick(e->core.store);
 		if (core_checkpoint_poll(&e->core, &error) && error)
 			return fail(e, error, "checkpoint: %s", strerror(-error));
-		usleep(200);
+		usleep(50);
 	}
 	return 0;
 }
@@ -66,6 +67,7 @@ int live_checkpoint_now(struct engine *e)
 		return rc;
 	if (!core_checkpoint_begin(&e->core))
 		return fail(e, -EBUSY, "checkpoint: could not begin");
+	core_checkpoint_step(&e->core, true);
 	store_checkpoint_commit(e->core.store);
 	return checkpoint_wait(e);
 }

@@ -54,6 +54,8 @@ static int stages_init(struct core *core, const struct core_options *o)
 	if (!rc)
 		rc = legs_init(&core->legs);
 	if (!rc)
+		rc = message_forms_init(&core->forms);
+	if (!rc)
 		rc = outbox_init(&core->outbox, 0, (uint64_t)OUTBOX_OVERSHOOT_GIB << 30);
 	if (!rc)
 		rc = history_create(&core->history, o->windows_bytes ? o->windows_bytes : CORE_WINDOWS_BYTES,
@@ -136,8 +138,9 @@ static int meta_load(void *ctx, const void *key, uint32_t key_bytes, const void 
 	else if (key_bytes >= 4 && memcmp(key, "legs", 4) == 0)
 		good = legs_load(&core->legs, key, key_bytes, value, bytes);
 	if (!good)
-		snprintf(core->why, sizeof core->why, "the store's record META %.*s makes no sense",
-			 (int)key_bytes, (const char *)key);
+		snprintf(core->why, sizeof core->why, "the store's record META %.*s makes no sense%s%s",
+			 (int)key_bytes, (const char *)key, history_refused(core->history) ? ": " : "",
+			 history_refused(core->history) ? history_refused(core->history) : "");
 	return good ? 0 : -EBADMSG;
 }
 
@@ -244,6 +247,7 @@ void core_close(struct core *core)
 	profile_deinit(&core->columns);
 	rules_deinit(&core->rules);
 	legs_deinit(&core->legs);
+	message_forms_deinit(&core->forms);
 	outbox_deinit(&core->outbox);
 	free(core->ledger);
 	free(core->by_rule);
@@ -286,7 +290,18 @@ static void types_put(const struct core *core, struct records *r)
 	}
 }
 
-static void core_meta_put(const struct core *core, struct records *r)
+/* Its content goes to the store once, not with every checkpoint. */
+static void catalogue_keep(struct core *core, struct records *r)
+{
+	const struct catalogue *c = core->catalogue;
+
+	if (core->catalogue_kept.low == c->hash.low && core->catalogue_kept.high == c->hash.high)
+		return;
+	meta_put(r, "catalogue", c->blob, (uint32_t)c->blob_bytes);
+	core->catalogue_kept = c->hash;
+}
+
+static void core_meta_put(struct core *core, struct records *r)
 {
 	struct core_meta m = { .semantic_version = ENGINE_SEMANTIC_VERSION,
 			       .next_position = core->next_position,
@@ -299,7 +314,7 @@ static void core_meta_put(const struct core *core, struct records *r)
 
 	if (core->catalogue) {
 		m.catalogue = core->catalogue->hash;
-		meta_put(r, "catalogue", core->catalogue->blob, (uint32_t)core->catalogue->blob_bytes);
+		catalogue_keep(core, r);
 		meta_put(r, "rules", core->by_rule,
 			 (uint32_t)(core->catalogue->rule_count * sizeof *core->by_rule));
 	}
@@ -315,18 +330,35 @@ bool core_checkpoint_begin(struct core *core)
 
 	if (!r)
 		return false;
-	history_checkpoint(core->history, r);
-	outbox_checkpoint(&core->outbox, r);
-	legs_checkpoint(&core->legs, r);
+	history_checkpoint_cut(core->history, r);
+	outbox_checkpoint_cut(&core->outbox, r);
+	legs_checkpoint_cut(&core->legs, r);
 	core_meta_put(core, r);
+	core->cut = CUT_HISTORY;
 	return true;
+}
+
+bool core_checkpoint_step(struct core *core, bool all)
+{
+	if (core->cut == CUT_HISTORY &&
+	    history_checkpoint_step(core->history, all ? UINT32_MAX : CHECKPOINT_CELLS_A_TICK))
+		core->cut = CUT_OUTBOX;
+	if (core->cut == CUT_OUTBOX &&
+	    outbox_checkpoint_step(&core->outbox, all ? UINT32_MAX : CHECKPOINT_CHUNKS_A_TICK))
+		core->cut = CUT_LEGS;
+	if (core->cut == CUT_LEGS &&
+	    legs_checkpoint_step(&core->legs, all ? UINT32_MAX : CHECKPOINT_PAGES_A_TICK))
+		core->cut = CUT_NONE;
+	return core->cut == CUT_NONE;
 }
 
 bool core_checkpoint_poll(struct core *core, int *error)
 {
 	if (!store_checkpoint_poll(core->store, error))
 		return false;
-	if (!*error)
+	if (*error)
+		core->catalogue_kept = (struct hash128){ 0 };
+	else
 		outbox_committed(&core->outbox);
 	return true;
 }

@@ -54,6 +54,7 @@ enum {
 	KEYS_MAX = 16, /* what windows are kept per: customer, account, card and what `per` lists */
 	KEY_PARTS_MAX = 4,
 	KEYS_BOUND_MAX = 1000000, /* `keys: n` of one aggregate */
+	KEY_BYTES_LEAST = 128,	  /* what one key of `keys: n` takes in memory, whatever is kept of it */
 	WINDOW_DAYS_MAX = 400,	  /* `within` of an aggregate or pattern; longer: for ever, without it */
 	PATTERNS_MAX = 32,
 	PATTERN_STEPS_MAX = 8,
@@ -61,14 +62,20 @@ enum {
 	ZONES_MAX = 1024,
 	LISTS_MAX = 256,
 	LIST_VALUES_MAX = 65536, /* of all lists together */
-	RULES_MAX = 16384, /* fraud, critical and subscriptions together */
-	PARAMS_MAX = 16,   /* of one subscription kind */
+	RULES_MAX = 16384,	 /* fraud, critical and subscriptions together */
+	PARAMS_MAX = 16,	 /* of one subscription kind */
 	CHANNELS_MAX = 16,
 	LANGUAGES_MAX = 32,
 	MESSAGES_MAX = 16384,
 	RATES_MAX = 192,
 	PROGRAM_INSTRUCTIONS_MAX = 1024, /* one compiled expression */
 	PROGRAM_DEPTH_MAX = 64,		 /* nesting of an expression */
+	PROGRAM_STEPS_MAX = 16384,	 /* worst case of one that is interpreted, from the sizes of its lists */
+	PROGRAM_VALUES_MAX = 2048,	 /* elements of lists that one makes */
+	PROGRAM_HEIGHT_MAX = 512,	 /* operations on top of each other in one that is interpreted */
+	MACRO_DEPTH_MAX = 8,		 /* exists, all, .. inside of each other */
+	REGEX_INSTRUCTIONS_MAX = 256,	 /* one pattern of matches(); times STRING_BYTES_MAX is its worst case */
+	REGEX_REPEAT_MAX = 1000,	 /* x{n}, as in RE2 */
 };
 
 /* One customer, account */
@@ -86,6 +93,13 @@ enum {
 	TEXT_BYTES_MAX = 20000, /* one rendered text */
 	MESSAGE_BODY_BYTES_MAX = TEXT_BYTES_MAX + 2048,
 	REASONS_MAX = 8, /* rules named in a VERDICT */
+};
+
+/* What a tick gives to a running checkpoint: its budget is theirs together, some 0.1 ms */
+enum {
+	CHECKPOINT_CELLS_A_TICK = 512, /* windows and references */
+	CHECKPOINT_CHUNKS_A_TICK = 4,  /* of the outbox: 64 KiB each */
+	CHECKPOINT_PAGES_A_TICK = 4,   /* of legs */
 };
 
 /* Journal and outbox */

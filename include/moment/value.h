@@ -21,6 +21,7 @@ enum value_type {
 	TYPE_TIMESTAMP, /* ns since 1970 UTC */
 	TYPE_DURATION,	/* ns */
 	TYPE_MONEY,	/* minor units and ISO 4217 numeric currency */
+	TYPE_LIST,	/* of values, borrowed; inside of expressions only */
 	TYPE_COUNT,
 };
 
@@ -39,6 +40,8 @@ enum value_error {
 	VALUE_ERROR_MODULUS_BY_ZERO,
 	VALUE_ERROR_RANGE,   /* a conversion or timestamp out of range */
 	VALUE_ERROR_CONVERT, /* a string that does not convert */
+	VALUE_ERROR_INDEX,   /* a place that a list does not have */
+	VALUE_ERROR_TYPE,    /* no operation for values of these types; where types are dynamic */
 	VALUE_ERROR_COUNT,
 };
 
@@ -46,11 +49,13 @@ struct value {
 	uint8_t type;	   /* enum value_type */
 	uint8_t status;	   /* enum value_status */
 	uint16_t currency; /* TYPE_MONEY: ISO 4217 numeric */
-	uint32_t bytes;	   /* TYPE_STRING: length; VALUE_ERROR: enum value_error */
+	uint32_t bytes;	   /* TYPE_STRING: length; TYPE_LIST: values; VALUE_ERROR: enum value_error */
 	union {
 		int64_t i; /* BOOL (0 or 1), INT, TIMESTAMP, DURATION, MONEY */
 		double d;
 		const char *s;
+		const struct value *list;
+		const void *compiled; /* a constant that an operation knows: a regular expression, a zone */
 	};
 };
 

@@ -32,7 +32,7 @@ static void render_all(const struct catalogue *c)
 		for (uint16_t l = 0; l < c->language_count; l++) {
 			uint16_t language = l;
 			const struct cat_text *text = text_find(c, m, &language);
-			size_t n = text_render(c, text, language, &env, 20, out, sizeof out, &no_data);
+			size_t n = text_render(c, text, language, NULL, &env, 20, out, sizeof out, &no_data);
 			assert(n <= 80);
 		}
 	free(nothing);

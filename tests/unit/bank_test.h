@@ -187,10 +187,10 @@ struct bank {
 	char dir[64], why[256];
 };
 
-/* Activated at time 0 in an empty store, so that all windows are full. */
-__attribute__((unused)) static void bank_open(struct bank *b, const char *more)
+/* Activated at time 0 in an empty store, so that all windows are full. The bank owns the catalogue. */
+__attribute__((unused)) static void bank_open_catalogue(struct bank *b, struct catalogue *c)
 {
-	*b = (struct bank){ .c = bank_compile(more) };
+	*b = (struct bank){ .c = c };
 	directory_make(b->dir);
 	struct store_options o = {
 		.dir = b->dir, .map_bytes = 1 << 30, .overlay_bytes = 64 << 20, .records_bytes = 1 << 30
@@ -200,6 +200,11 @@ __attribute__((unused)) static void bank_open(struct bank *b, const char *more)
 		fail_msg("%s", b->why);
 	assert_int_equal(history_create(&b->history, UINT64_C(1) << 30, 1 << 16, 1 << 16), 0);
 	history_activate(b->history, b->c, 0, true);
+}
+
+__attribute__((unused)) static void bank_open(struct bank *b, const char *more)
+{
+	bank_open_catalogue(b, bank_compile(more));
 }
 
 __attribute__((unused)) static void bank_close(struct bank *b)

@@ -24,15 +24,20 @@ struct run {
 	uint32_t count;
 };
 
-__attribute__((unused)) static struct run *run_open(const char *more)
+__attribute__((unused)) static struct run *run_open_catalogue(struct catalogue *c)
 {
 	struct run *r = calloc(1, sizeof *r);
 
 	assert_non_null(r);
-	bank_open(&r->bank, more);
+	bank_open_catalogue(&r->bank, c);
 	assert_int_equal(profile_init(&r->columns), 0);
 	assert_int_equal(rules_init(&r->rules), 0);
 	return r;
+}
+
+__attribute__((unused)) static struct run *run_open(const char *more)
+{
+	return run_open_catalogue(bank_compile(more));
 }
 
 __attribute__((unused)) static void run_close(struct run *r)

@@ -1,7 +1,11 @@
 /*
- * outbox.c: chunk descriptors in lists by queue; bodies (the bytes) and metas (offset and state of each
+ * outbox.c: chunk descriptors in lists by queue; bodies (the bytes) and metas (offset, state and leg of each
  * frame) beside them, in memory only while needed. A chunk is: open at the tail (being written), sealed,
  * perhaps spilled (no body), and freed when all its legs are accepted and no send holds it.
+ *
+ * What changed since the last cut is a list of chunks. A cut turns the generation: the list becomes that of
+ * the checkpoint, and a chunk of it that changes before it was encoded is encoded first (chunk_change). A
+ * record holds frames as they were made, without the numbers of a session, so it follows from the journal.
  *
  * What can go wrong: the overshoot is used up (reserve gives NULL; the caller stops the engine with a
  * reason); a spilled chunk that the store no longer has is our own mistake and asserts.
@@ -18,11 +22,11 @@ struct outbox_chunk {
 	uint32_t next; /* number + 1 */
 	uint32_t body; /* number + 1; 0 = spilled or free */
 	uint32_t bytes;
+	uint32_t changed; /* generation of the list of changes that it is in; 0 = none */
 	uint16_t frames, accepted;
 	uint16_t pins;
 	uint8_t queue;
 	bool sealed, used;
-	bool changed;  /* since the last checkpoint */
 	bool cut;      /* in the checkpoint that is being written, unchanged since */
 	bool stored;   /* in the store in its present state */
 	bool in_store; /* in the store in some state: to be removed when freed */
@@ -31,6 +35,7 @@ struct outbox_chunk {
 };
 
 struct chunk_meta {
+	uint64_t leg[OUTBOX_CHUNK_FRAMES_MAX]; /* the caller's number */
 	uint16_t offset[OUTBOX_CHUNK_FRAMES_MAX];
 	uint8_t state[OUTBOX_CHUNK_FRAMES_MAX];
 };
@@ -40,17 +45,21 @@ struct outbox_key { /* big-endian, so that the store keeps queues together and i
 };
 
 struct outbox_meta { /* META "outbox" */
+	uint64_t format;
 	struct hash128 digest;
 	uint32_t slots, queues;
 	uint64_t next_ordinal[QUEUES_MAX];
 	char slot_name[CHANNEL_SLOTS_MAX][NAME_BYTES_MAX + 1];
 };
 
-struct chunk_value { /* value of a RECORD_OUTBOX, frames' bytes behind it */
+struct chunk_value { /* value of a RECORD_OUTBOX; behind it the legs' numbers, then the frames' bytes */
 	uint32_t bytes;
 	uint16_t frames, accepted;
 	uint8_t accepted_bits[OUTBOX_CHUNK_FRAMES_MAX / 8];
 };
+_Static_assert(sizeof(struct chunk_value) % 8 == 0, "the numbers stand on their edge");
+
+enum { STORED_FORMAT = 2, GENERATION_FIRST = 2 };
 
 static struct outbox_chunk *chunk_at(const struct outbox *o, uint32_t number)
 {
@@ -77,7 +86,8 @@ static struct chunk_meta *meta_of(const struct outbox *o, const struct outbox_ch
 
 int outbox_init(struct outbox *o, uint64_t memory_bytes, uint64_t overshoot_bytes)
 {
-	*o = (struct outbox){ .memory_bytes = memory_bytes ? memory_bytes : OUTBOX_MEMORY_BYTES };
+	*o = (struct outbox){ .memory_bytes = memory_bytes ? memory_bytes : OUTBOX_MEMORY_BYTES,
+			      .generation = GENERATION_FIRST };
 	o->bodies_max = (uint32_t)((o->memory_bytes + overshoot_bytes) / OUTBOX_CHUNK_BYTES);
 	o->chunks_max = 16u << 20; /* descriptors of spilled chunks too: 1 TiB of backlog */
 	for (unsigned q = 0; q < QUEUES_MAX; q++)
@@ -85,16 +95,19 @@ int outbox_init(struct outbox *o, uint64_t memory_bytes, uint64_t overshoot_byte
 	int rc = region_init(&o->bodies, (size_t)o->bodies_max * OUTBOX_CHUNK_BYTES);
 	if (!rc)
 		rc = region_init(&o->metas,
-				 (size_t)o->bodies_max * (sizeof(struct chunk_meta) + sizeof(uint32_t)));
+				 (size_t)o->bodies_max * (sizeof(struct chunk_meta) + 2 * sizeof(uint32_t)));
 	if (!rc)
-		rc = region_init(&o->chunks,
-				 (size_t)o->chunks_max * (sizeof(struct outbox_chunk) + sizeof(uint32_t)));
+		rc = region_init(&o->chunks, (size_t)o->chunks_max *
+						     (sizeof(struct outbox_chunk) + 3 * sizeof(uint32_t)));
 	if (rc) {
 		outbox_deinit(o);
 		return rc;
 	}
 	o->free_bodies = (uint32_t *)((struct chunk_meta *)o->metas.base + o->bodies_max);
+	o->body_chunk = o->free_bodies + o->bodies_max;
 	o->free_chunks = (uint32_t *)((struct outbox_chunk *)o->chunks.base + o->chunks_max);
+	o->changed = o->free_chunks + o->chunks_max;
+	o->frozen = o->changed + o->chunks_max;
 	return 0;
 }
 
@@ -136,14 +149,89 @@ static bool body_acquire(struct outbox *o, struct outbox_chunk *chunk)
 		chunk->body = ++o->body_count;
 	else
 		return false;
+	o->body_chunk[chunk->body - 1] = chunk_number(o, chunk) + 1;
 	return true;
 }
 
 static void body_release(struct outbox *o, struct outbox_chunk *chunk)
 {
 	assert(chunk->body && chunk->pins == 0);
+	o->body_chunk[chunk->body - 1] = 0;
 	o->free_bodies[o->free_body_count++] = chunk->body - 1;
 	chunk->body = 0;
+}
+
+/* ---- changes, as a checkpoint sees them ---- */
+
+static void key_encode(const struct outbox_chunk *chunk, struct outbox_key *key)
+{
+	uint32_t queue = __builtin_bswap32(chunk->queue);
+	uint64_t ordinal = __builtin_bswap64(chunk->first_ordinal);
+
+	memcpy(key->queue, &queue, 4);
+	memcpy(key->ordinal, &ordinal, 8);
+}
+
+/* As it was made: a session's number and flags are no part of it. */
+static void frame_clear(char *frame)
+{
+	memset(frame + offsetof(struct frame_header, sequence), 0, sizeof(uint64_t));
+	frame[offsetof(struct frame_header, flags)] = 0;
+}
+
+static void value_encode(const struct outbox *o, const struct outbox_chunk *chunk, struct chunk_value *v)
+{
+	const struct chunk_meta *meta = meta_of(o, chunk);
+	uint64_t *legs = (uint64_t *)(v + 1);
+	char *frames = (char *)(legs + chunk->frames);
+
+	*v = (struct chunk_value){ .bytes = chunk->bytes,
+				   .frames = chunk->frames,
+				   .accepted = chunk->accepted };
+	memcpy(legs, meta->leg, chunk->frames * sizeof *legs);
+	memcpy(frames, chunk_data(o, chunk), chunk->bytes);
+	for (unsigned i = 0; i < chunk->frames; i++) {
+		frame_clear(frames + meta->offset[i]);
+		if (meta->state[i] == OUTBOX_ACCEPTED)
+			v->accepted_bits[i / 8] |= (uint8_t)(1u << i % 8);
+	}
+}
+
+/* Into the records of the checkpoint, in its present state. */
+static void chunk_encode(struct outbox *o, struct outbox_chunk *chunk)
+{
+	struct outbox_key key;
+
+	key_encode(chunk, &key);
+	if (chunk->used && chunk->frames) {
+		struct chunk_value *v =
+			records_put(o->records, RECORD_OUTBOX, &key, sizeof key,
+				    (uint32_t)(sizeof *v + chunk->frames * sizeof(uint64_t) + chunk->bytes));
+		if (v)
+			value_encode(o, chunk, v);
+		chunk->cut = chunk->in_store = true;
+	} else if (!chunk->used && chunk->in_store) {
+		records_remove(o->records, RECORD_OUTBOX, &key, sizeof key);
+		chunk->in_store = false;
+		o->free_chunks[o->free_chunk_count++] = chunk_number(o, chunk);
+	}
+}
+
+/* Of the checkpoint that is being cut, and not encoded yet? */
+static bool chunk_is_frozen(const struct outbox *o, const struct outbox_chunk *chunk)
+{
+	return o->records && chunk->changed == o->generation - 1;
+}
+
+/* To be called before a chunk changes. */
+static void chunk_change(struct outbox *o, struct outbox_chunk *chunk)
+{
+	if (chunk_is_frozen(o, chunk))
+		chunk_encode(o, chunk);
+	if (chunk->changed != o->generation)
+		o->changed[o->changed_count++] = chunk_number(o, chunk);
+	chunk->changed = o->generation;
+	chunk->cut = chunk->stored = false;
 }
 
 static struct outbox_chunk *chunk_new(struct outbox *o, uint32_t queue, uint64_t first_ordinal)
@@ -157,9 +245,10 @@ static struct outbox_chunk *chunk_new(struct outbox *o, uint32_t queue, uint64_t
 	else
 		return NULL;
 	struct outbox_chunk *chunk = chunk_at(o, number);
-	*chunk = (struct outbox_chunk){
-		.first_ordinal = first_ordinal, .queue = (uint8_t)queue, .used = true, .changed = true
-	};
+	*chunk = (struct outbox_chunk){ .first_ordinal = first_ordinal,
+					.queue = (uint8_t)queue,
+					.used = true,
+					.changed = chunk->changed };
 	struct outbox_queue *q = &o->queue[queue];
 	if (q->tail)
 		chunk_at(o, q->tail - 1)->next = number + 1;
@@ -199,16 +288,18 @@ void outbox_digest_add(struct hash128 *digest, const void *bytes, size_t count)
 	*digest = (struct hash128){ sum.low64, sum.high64 };
 }
 
-void outbox_commit(struct outbox *o, uint32_t bytes)
+void outbox_commit(struct outbox *o, uint32_t bytes, uint64_t leg)
 {
 	struct outbox_chunk *chunk = o->reserved;
 	struct outbox_queue *q = &o->queue[o->reserved_queue];
 
 	assert(chunk && chunk->bytes + bytes <= OUTBOX_CHUNK_BYTES);
 	struct chunk_meta *meta = meta_of(o, chunk);
+	chunk_change(o, chunk);
 	o->last_frame = chunk_data(o, chunk) + chunk->bytes;
 	o->last_bytes = bytes;
 	outbox_digest_add(&o->digest, o->last_frame, bytes);
+	meta->leg[chunk->frames] = leg;
 	meta->offset[chunk->frames] = (uint16_t)chunk->bytes;
 	meta->state[chunk->frames] = o->recovering ? OUTBOX_RETURNED : OUTBOX_NEW;
 	if (!q->cursor) {
@@ -217,8 +308,6 @@ void outbox_commit(struct outbox *o, uint32_t bytes)
 	}
 	chunk->frames++;
 	chunk->bytes += bytes;
-	chunk->changed = true;
-	chunk->cut = chunk->stored = false;
 	q->next_ordinal++;
 	q->open++;
 	o->reserved = NULL;
@@ -230,13 +319,12 @@ void outbox_release(struct outbox *o, uint32_t queue, uint64_t ordinal)
 		o->queue[queue].released = ordinal;
 }
 
-static void key_encode(const struct outbox_chunk *chunk, struct outbox_key *key)
+/* Do the sizes that a stored value gives fit together, and how many bytes it has? */
+static bool value_makes_sense(const struct chunk_value *v, uint32_t value_bytes)
 {
-	uint32_t queue = __builtin_bswap32(chunk->queue);
-	uint64_t ordinal = __builtin_bswap64(chunk->first_ordinal);
-
-	memcpy(key->queue, &queue, 4);
-	memcpy(key->ordinal, &ordinal, 8);
+	return value_bytes >= sizeof *v && v->frames <= OUTBOX_CHUNK_FRAMES_MAX && v->accepted <= v->frames &&
+	       v->bytes <= OUTBOX_CHUNK_BYTES &&
+	       value_bytes == sizeof *v + v->frames * sizeof(uint64_t) + v->bytes;
 }
 
 /* Fills body and meta of a chunk from its stored value. */
@@ -245,12 +333,12 @@ static bool value_decode(struct outbox *o, struct outbox_chunk *chunk, const voi
 {
 	const struct chunk_value *v = value;
 
-	if (value_bytes < sizeof *v || v->frames > OUTBOX_CHUNK_FRAMES_MAX || v->bytes > OUTBOX_CHUNK_BYTES ||
-	    value_bytes != sizeof *v + v->bytes)
+	if (!value_makes_sense(v, value_bytes))
 		return false;
 	char *data = chunk_data(o, chunk);
 	struct chunk_meta *meta = meta_of(o, chunk);
-	memcpy(data, v + 1, v->bytes);
+	memcpy(meta->leg, v + 1, v->frames * sizeof *meta->leg);
+	memcpy(data, (const char *)(v + 1) + v->frames * sizeof *meta->leg, v->bytes);
 	uint32_t at = 0, accepted = 0;
 	for (unsigned i = 0; i < v->frames; i++) {
 		uint32_t length;
@@ -319,7 +407,19 @@ static bool cursor_settle(struct outbox *o, struct outbox_queue *q)
 	return false;
 }
 
-bool outbox_take(struct outbox *o, uint32_t queue, uint32_t frames_max, uint32_t bytes_max,
+/* The headers of legs that leave: the number in the session, and whether they may be repeats. */
+static void run_number(const struct chunk_meta *meta, const struct outbox_run *run, char *data,
+		       uint64_t sequence, bool repeat)
+{
+	for (uint32_t i = 0; i < run->frames; i++, sequence++) {
+		char *frame = data + meta->offset[run->frame + i];
+		memcpy(frame + offsetof(struct frame_header, sequence), &sequence, sizeof sequence);
+		if (repeat) /* else it was never sent, and has none */
+			frame[offsetof(struct frame_header, flags)] = FRAME_MAYBE_REPEAT;
+	}
+}
+
+bool outbox_take(struct outbox *o, uint32_t queue, uint32_t frames_max, uint32_t bytes_max, uint64_t sequence,
 		 struct outbox_run *out)
 {
 	struct outbox_queue *q = &o->queue[queue];
@@ -349,14 +449,7 @@ bool outbox_take(struct outbox *o, uint32_t queue, uint32_t frames_max, uint32_t
 				    .ordinal = chunk->first_ordinal + first,
 				    .data = chunk_data(o, chunk) + start,
 				    .bytes = end - start };
-	for (uint32_t at = 0; at < out->bytes;) {
-		/* frames stand back to back, at any address */
-		uint32_t length;
-		memcpy(&length, out->data + at, sizeof length);
-		out->data[at + offsetof(struct frame_header, flags)] =
-			state == OUTBOX_RETURNED ? FRAME_MAYBE_REPEAT : 0;
-		at += length;
-	}
+	run_number(meta, out, chunk_data(o, chunk), sequence, state == OUTBOX_RETURNED);
 	q->cursor_frame = i;
 	return out->frames > 0;
 }
@@ -381,15 +474,12 @@ static void queue_trim(struct outbox *o, struct outbox_queue *q)
 		q->head = chunk->next;
 		if (!q->head)
 			q->tail = 0;
+		chunk_change(o, chunk);
 		if (chunk->body)
 			body_release(o, chunk);
-		if (chunk->in_store) {
-			chunk->used = false; /* stays until a checkpoint has removed it from the store */
-			chunk->changed = true;
-			continue;
-		}
 		chunk->used = false;
-		o->free_chunks[o->free_chunk_count++] = number;
+		if (!chunk->in_store) /* else it stays until a checkpoint has removed it from the store */
+			o->free_chunks[o->free_chunk_count++] = number;
 	}
 }
 
@@ -426,74 +516,92 @@ static void cursor_back(struct outbox *o, struct outbox_queue *q, struct outbox_
 	q->cursor_frame = frame;
 }
 
-void outbox_return(struct outbox *o, uint32_t queue, uint64_t ordinal, uint32_t count)
+/* How many of the ordinals from `ordinal` on, at most `count`, stand in the chunk. */
+static uint32_t chunk_share(const struct outbox_chunk *chunk, uint64_t ordinal, uint32_t count)
 {
-	struct outbox_queue *q = &o->queue[queue];
+	uint64_t left = chunk->first_ordinal + chunk->frames - ordinal;
 
-	for (uint32_t i = 0; i < count; i++) {
-		struct outbox_chunk *chunk = chunk_find(o, q, ordinal + i);
-		if (!chunk)
-			continue;
-		uint32_t frame = (uint32_t)(ordinal + i - chunk->first_ordinal);
-		if (!chunk->body) {
-			if (chunk->sent[frame / 8] >> frame % 8 & 1)
-				cursor_back(o, q, chunk, frame);
-			chunk->sent[frame / 8] &= (uint8_t) ~(1u << frame % 8);
-			continue;
-		}
-		struct chunk_meta *meta = meta_of(o, chunk);
-		if (meta->state[frame] == OUTBOX_SENT) {
+	return left < count ? (uint32_t)left : count;
+}
+
+static void spilled_return(struct outbox *o, struct outbox_queue *q, struct outbox_chunk *chunk,
+			   uint32_t frame)
+{
+	if (chunk->sent[frame / 8] >> frame % 8 & 1)
+		cursor_back(o, q, chunk, frame);
+	chunk->sent[frame / 8] &= (uint8_t) ~(1u << frame % 8);
+}
+
+static void chunk_return(struct outbox *o, struct outbox_queue *q, struct outbox_chunk *chunk, uint32_t frame,
+			 uint32_t count)
+{
+	struct chunk_meta *meta = chunk->body ? meta_of(o, chunk) : NULL;
+
+	for (uint32_t end = frame + count; frame < end; frame++) {
+		if (!meta) {
+			spilled_return(o, q, chunk, frame);
+		} else if (meta->state[frame] == OUTBOX_SENT) {
 			meta->state[frame] = OUTBOX_RETURNED;
 			cursor_back(o, q, chunk, frame);
 		}
 	}
 }
 
+void outbox_return(struct outbox *o, uint32_t queue, uint64_t ordinal, uint32_t count)
+{
+	struct outbox_queue *q = &o->queue[queue];
+
+	for (uint32_t share; count; ordinal += share, count -= share) {
+		struct outbox_chunk *chunk = chunk_find(o, q, ordinal);
+		share = chunk ? chunk_share(chunk, ordinal, count) : 1;
+		if (chunk)
+			chunk_return(o, q, chunk, (uint32_t)(ordinal - chunk->first_ordinal), share);
+	}
+}
+
+/* Frames [frame, frame + count) of a chunk; `each` hears of stretches. */
+static uint32_t chunk_accept(struct outbox *o, struct outbox_chunk *chunk, uint32_t frame, uint32_t count,
+			     void (*each)(void *ctx, const uint64_t *legs, uint32_t count), void *ctx)
+{
+	uint32_t end = frame + count, accepted = 0;
+	bool there = chunk_bring(o, chunk);
+
+	assert(there);
+	struct chunk_meta *meta = meta_of(o, chunk);
+	while (frame < end) {
+		uint32_t first = frame;
+		if (meta->state[frame] == OUTBOX_ACCEPTED) {
+			frame++;
+			continue;
+		}
+		chunk_change(o, chunk);
+		while (frame < end && meta->state[frame] != OUTBOX_ACCEPTED)
+			meta->state[frame++] = OUTBOX_ACCEPTED;
+		accepted += frame - first;
+		if (each)
+			each(ctx, meta->leg + first, frame - first);
+	}
+	chunk->accepted = (uint16_t)(chunk->accepted + accepted);
+	return accepted;
+}
+
 uint32_t outbox_accept(struct outbox *o, uint32_t queue, uint64_t ordinal, uint32_t count,
-		       void (*each)(void *ctx, const char *frame), void *ctx)
+		       void (*each)(void *ctx, const uint64_t *legs, uint32_t count), void *ctx)
 {
 	struct outbox_queue *q = &o->queue[queue];
 	uint32_t accepted = 0;
 
-	for (uint32_t i = 0; i < count; i++) {
-		struct outbox_chunk *chunk = chunk_find(o, q, ordinal + i);
+	for (uint32_t share; count; ordinal += share, count -= share) {
+		struct outbox_chunk *chunk = chunk_find(o, q, ordinal);
+		share = chunk ? chunk_share(chunk, ordinal, count) : 1;
 		if (!chunk)
 			continue;
-		bool there = chunk_bring(o, chunk);
-		assert(there);
-		uint32_t frame = (uint32_t)(ordinal + i - chunk->first_ordinal);
-		struct chunk_meta *meta = meta_of(o, chunk);
-		if (meta->state[frame] == OUTBOX_ACCEPTED)
-			continue;
-		meta->state[frame] = OUTBOX_ACCEPTED;
-		chunk->accepted++;
-		chunk->changed = true;
-		chunk->cut = chunk->stored = false;
-		q->open--;
-		accepted++;
-		if (each)
-			each(ctx, chunk_data(o, chunk) + meta->offset[frame]);
+		accepted +=
+			chunk_accept(o, chunk, (uint32_t)(ordinal - chunk->first_ordinal), share, each, ctx);
+		queue_trim(o, q);
 	}
-	queue_trim(o, q);
+	q->open -= accepted;
 	return accepted;
-}
-
-static void chunk_encode(struct outbox *o, struct outbox_chunk *chunk, struct records *records,
-			 const struct outbox_key *key)
-{
-	struct chunk_value *v =
-		records_put(records, RECORD_OUTBOX, key, sizeof *key, (uint32_t)sizeof *v + chunk->bytes);
-
-	if (!v)
-		return;
-	struct chunk_meta *meta = meta_of(o, chunk);
-	*v = (struct chunk_value){ .bytes = chunk->bytes,
-				   .frames = chunk->frames,
-				   .accepted = chunk->accepted };
-	for (unsigned i = 0; i < chunk->frames; i++)
-		if (meta->state[i] == OUTBOX_ACCEPTED)
-			v->accepted_bits[i / 8] |= (uint8_t)(1u << i % 8);
-	memcpy(v + 1, chunk_data(o, chunk), chunk->bytes);
 }
 
 static void meta_encode(const struct outbox *o, struct records *records)
@@ -503,6 +611,7 @@ static void meta_encode(const struct outbox *o, struct records *records)
 	if (!m)
 		return;
 	memset(m, 0, sizeof *m);
+	m->format = STORED_FORMAT;
 	m->digest = o->digest;
 	m->slots = o->slot_count;
 	m->queues = QUEUES_MAX;
@@ -511,25 +620,36 @@ static void meta_encode(const struct outbox *o, struct records *records)
 	memcpy(m->slot_name, o->slot_name, sizeof m->slot_name);
 }
 
-void outbox_checkpoint(struct outbox *o, struct records *records)
+void outbox_checkpoint_cut(struct outbox *o, struct records *records)
 {
+	uint32_t *changed = o->frozen;
+
+	assert(!o->records); /* the one before was stepped to its end */
 	meta_encode(o, records);
-	for (uint32_t i = 0; i < o->chunk_count; i++) {
-		struct outbox_chunk *chunk = chunk_at(o, i);
-		struct outbox_key key;
-		if (!chunk->changed)
+	o->records = records;
+	o->frozen = o->changed;
+	o->frozen_count = o->changed_count;
+	o->frozen_next = 0;
+	o->changed = changed;
+	o->changed_count = 0;
+	o->generation++;
+}
+
+bool outbox_checkpoint_step(struct outbox *o, uint32_t items_max)
+{
+	if (!o->records)
+		return true;
+	for (uint32_t items = 0; o->frozen_next < o->frozen_count; o->frozen_next++) {
+		struct outbox_chunk *chunk = chunk_at(o, o->frozen[o->frozen_next]);
+		if (!chunk_is_frozen(o, chunk))
 			continue;
-		key_encode(chunk, &key);
-		chunk->changed = false;
-		if (chunk->used && chunk->frames) {
-			chunk_encode(o, chunk, records, &key);
-			chunk->cut = chunk->in_store = true;
-		} else if (!chunk->used && chunk->in_store) {
-			records_remove(records, RECORD_OUTBOX, &key, sizeof key);
-			chunk->in_store = false;
-			o->free_chunks[o->free_chunk_count++] = i;
-		}
+		if (items++ == items_max)
+			return false;
+		chunk_encode(o, chunk);
+		chunk->changed = 0;
 	}
+	o->records = NULL;
+	return true;
 }
 
 /* May a chunk's body leave memory? Only what is stored as it is, that no send reads, and that is not next. */
@@ -557,12 +677,16 @@ void outbox_committed(struct outbox *o)
 {
 	bool tight = bodies_in_use(o) * OUTBOX_CHUNK_BYTES * 2 > o->memory_bytes;
 
-	for (uint32_t i = 0; i < o->chunk_count; i++) {
-		struct outbox_chunk *chunk = chunk_at(o, i);
-		if (chunk->cut)
-			chunk->stored = true;
+	assert(!o->records);
+	for (uint32_t i = 0; i < o->frozen_count; i++) {
+		struct outbox_chunk *chunk = chunk_at(o, o->frozen[i]);
+		chunk->stored |= chunk->cut;
 		chunk->cut = false;
-		if (tight && chunk_can_spill(o, chunk))
+	}
+	o->frozen_count = 0;
+	for (uint32_t i = 0; tight && i < o->body_count; i++) {
+		struct outbox_chunk *chunk = o->body_chunk[i] ? chunk_at(o, o->body_chunk[i] - 1) : NULL;
+		if (chunk && chunk_can_spill(o, chunk))
 			chunk_spill(o, chunk);
 	}
 }
@@ -571,7 +695,8 @@ static bool meta_load(struct outbox *o, const void *value, uint32_t bytes)
 {
 	const struct outbox_meta *m = value;
 
-	if (bytes != sizeof *m || m->queues != QUEUES_MAX || m->slots > CHANNEL_SLOTS_MAX)
+	if (bytes != sizeof *m || m->format != STORED_FORMAT || m->queues != QUEUES_MAX ||
+	    m->slots > CHANNEL_SLOTS_MAX)
 		return false;
 	o->digest = m->digest;
 	o->slot_count = m->slots;
@@ -590,19 +715,18 @@ bool outbox_load(struct outbox *o, enum record_space space, const void *key, uin
 	struct outbox_key k;
 	uint32_t queue;
 	uint64_t ordinal;
-	if (key_bytes != sizeof k || value_bytes < sizeof *v)
+	if (key_bytes != sizeof k || !value_makes_sense(v, value_bytes))
 		return false;
 	memcpy(&k, key, sizeof k);
 	memcpy(&queue, k.queue, 4);
 	memcpy(&ordinal, k.ordinal, 8);
 	queue = __builtin_bswap32(queue);
-	if (queue >= QUEUES_MAX || v->accepted > v->frames || v->frames > OUTBOX_CHUNK_FRAMES_MAX)
+	if (queue >= QUEUES_MAX)
 		return false;
 	struct outbox_chunk *chunk = chunk_new(o, queue, __builtin_bswap64(ordinal));
 	if (!chunk)
 		return false;
 	chunk->in_store = chunk->stored = chunk->sealed = true;
-	chunk->changed = false;
 	chunk->frames = v->frames;
 	chunk->accepted = v->accepted;
 	chunk->bytes = v->bytes;

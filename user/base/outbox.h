@@ -44,6 +44,7 @@ struct outbox_queue {
 struct outbox {
 	struct region bodies, metas, chunks;
 	uint32_t *free_bodies, free_body_count, body_count, bodies_max;
+	uint32_t *body_chunk; /* by body: number + 1 of its chunk */
 	uint32_t *free_chunks, free_chunk_count, chunk_count, chunks_max;
 	uint64_t memory_bytes; /* above it: no room */
 	struct outbox_queue queue[QUEUES_MAX];
@@ -58,7 +59,11 @@ struct outbox {
 	uint32_t reserved_queue;
 	const char *last_frame; /* the leg committed last, until the next reserve */
 	uint32_t last_bytes;
-	bool recovering; /* what is made now may have been sent before a crash */
+	struct records *records; /* of the checkpoint that is being cut; NULL = none */
+	uint32_t generation;
+	uint32_t *changed, changed_count;	     /* chunks, since the last cut */
+	uint32_t *frozen, frozen_count, frozen_next; /* of the last cut, until it is committed */
+	bool recovering;			     /* what is made now may have been sent before a crash */
 };
 
 /* memory_bytes 0 = OUTBOX_MEMORY_BYTES; overshoot: address space for what a batch or a replay may add. */
@@ -78,8 +83,9 @@ static inline uint32_t outbox_queue_of(uint32_t slot, bool critical)
 bool outbox_has_room(const struct outbox *o, uint32_t events);
 /* Room for a frame of at most `bytes`; NULL when even the overshoot is used up. */
 void *outbox_reserve(struct outbox *o, uint32_t queue, uint32_t bytes);
-/* Makes the reserved bytes a leg: a frame with sequence 0 and flags 0, which goes into the digest. */
-void outbox_commit(struct outbox *o, uint32_t bytes);
+/* Makes the reserved bytes a leg: a frame with sequence 0 and flags 0, which goes into the digest. `leg` is
+ * the caller's number for it. */
+void outbox_commit(struct outbox *o, uint32_t bytes, uint64_t leg);
 /* Adds another output (a verdict, canonical) to the digest. */
 void outbox_digest_add(struct hash128 *digest, const void *bytes, size_t count);
 
@@ -94,22 +100,28 @@ struct outbox_run {
 	char *data;
 	uint32_t bytes;
 };
-/* Takes up to `frames_max` legs and `bytes_max` bytes that may leave; false: none. Stops at a chunk still
- * pinned by an earlier life of the same frames, since they are about to be written to. The caller numbers the
- * frames' headers. */
-bool outbox_take(struct outbox *o, uint32_t queue, uint32_t frames_max, uint32_t bytes_max,
+/* Takes up to `frames_max` legs and `bytes_max` bytes that may leave, and numbers their headers from
+ * `sequence` on; false: none. Stops at a chunk still pinned by an earlier life of the same frames, since they
+ * are about to be written to. */
+bool outbox_take(struct outbox *o, uint32_t queue, uint32_t frames_max, uint32_t bytes_max, uint64_t sequence,
 		 struct outbox_run *out);
 void outbox_pin(struct outbox *o, uint32_t chunk);
 void outbox_unpin(struct outbox *o, uint32_t chunk);
 /* The gateway that had legs [ordinal, ordinal + count) is gone. */
 void outbox_return(struct outbox *o, uint32_t queue, uint64_t ordinal, uint32_t count);
 
-/* Accepts; each(ctx, frame) is called for every leg that was open. Returns how many. */
+/* Accepts; each(ctx, legs, count) is called with the numbers of legs that were open, in stretches. Returns
+ * how many. */
 uint32_t outbox_accept(struct outbox *o, uint32_t queue, uint64_t ordinal, uint32_t count,
-		       void (*each)(void *ctx, const char *frame), void *ctx);
+		       void (*each)(void *ctx, const uint64_t *legs, uint32_t count), void *ctx);
 
-/* Changed chunks since the last checkpoint, and META "outbox". */
-void outbox_checkpoint(struct outbox *o, struct records *records);
+/*
+ * A checkpoint: cut says what belongs to it, at a tick's edge: META "outbox" at once, chunks that changed
+ * since the last one by and by; step encodes up to items_max of them (true: all of it is in the records).
+ * What changes in between is encoded first, as it was at the cut.
+ */
+void outbox_checkpoint_cut(struct outbox *o, struct records *records);
+bool outbox_checkpoint_step(struct outbox *o, uint32_t items_max);
 /* That checkpoint is committed: what it holds may leave memory. */
 void outbox_committed(struct outbox *o);
 bool outbox_load(struct outbox *o, enum record_space space, const void *key, uint32_t key_bytes,

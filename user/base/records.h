@@ -16,8 +16,8 @@ enum record_space {
 	RECORD_META = 1,     /* key: text */
 	RECORD_CUSTOMER = 2, /* key: u64 LE (MDB_INTEGERKEY); value: row */
 	RECORD_ACCOUNT = 3,  /* key: u64 LE; value: row */
-	RECORD_CELL = 4,     /* key: {per u8, key128}; value: windows of one key */
-	RECORD_REF = 5,	     /* key: key128; value: transaction */
+	RECORD_CELL = 4,     /* key: {per u8, owner u8, 6 zero, key128}; value: windows of one key */
+	RECORD_REF = 5,	     /* key: number u64 BE; value: transaction */
 	RECORD_OUTBOX = 6,   /* key: {queue u32 BE, first ordinal u64 BE}; value: chunk of frames */
 	RECORD_SPACES
 };

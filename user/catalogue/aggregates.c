@@ -349,8 +349,29 @@ static void hash_version_2(XXH3_state_t *state, const struct build *b, const str
 	hash_text(state, text);
 }
 
+/* The values of the lists that `where` names: others are another question. */
+static void hash_lists(XXH3_state_t *state, const struct build *b, const uint64_t *lists)
+{
+	for (uint16_t i = 0; i < b->c->list_count; i++) {
+		const struct cat_list *list = &b->list[i];
+		if (!(lists[i / 64] >> (i % 64) & 1))
+			continue;
+		hash_text(state, ";list=");
+		for (uint32_t k = 0; k < list->count; k++) {
+			const struct value *v = &list->values[k];
+			uint64_t number = list->type == TYPE_INT ? (uint64_t)v->i : v->bytes;
+			uint8_t bytes[8];
+			for (unsigned at = 0; at < 8; at++)
+				bytes[at] = (uint8_t)(number >> (8 * at));
+			XXH3_128bits_update(state, bytes, sizeof bytes);
+			if (list->type == TYPE_STRING)
+				XXH3_128bits_update(state, v->s, v->bytes);
+		}
+	}
+}
+
 void aggregate_finish(struct build *b, uint32_t number, const struct event_set *over, bool mixed,
-		      const struct node *where)
+		      const struct node *where, const uint64_t *lists)
 {
 	struct cat_aggregate *a = &b->aggregate[number];
 	XXH3_state_t state;
@@ -372,6 +393,7 @@ void aggregate_finish(struct build *b, uint32_t number, const struct event_set *
 	hash_text(&state, ";where=");
 	if (where)
 		XXH3_128bits_update(&state, where->text, where->bytes);
+	hash_lists(&state, b, lists);
 	hash = XXH3_128bits_digest(&state);
 	a->identity = (struct hash128){ .low = hash.low64, .high = hash.high64 };
 	b->aggregate_broken[number] = false;
@@ -379,13 +401,14 @@ void aggregate_finish(struct build *b, uint32_t number, const struct event_set *
 
 /* --- the section --- */
 
-static const struct node *take_where(struct draft *d)
+static const struct node *take_where(struct draft *d, uint64_t *lists)
 {
 	struct scope scope = { .b = d->b, .kind = SCOPE_WHERE, .events = &d->over };
 	const struct node *n = scalar_of(d->entry->value, "where");
 
 	if (n && scalar_expression(d->b, n))
 		d->a->has_where = expression_compile(d->b, &scope, n, 0, n->bytes, TYPE_BOOL, &d->a->where);
+	memcpy(lists, scope.lists, sizeof scope.lists);
 	return n;
 }
 
@@ -413,6 +436,7 @@ static void aggregate_compile(struct build *b, uint32_t number)
 			   .a = &b->aggregate[number],
 			   .number = number };
 	const struct node *argument, *where;
+	uint64_t lists[LISTS_MAX / 64];
 	size_t before = b->problems->count;
 
 	d.a->name = d.entry->name;
@@ -422,12 +446,12 @@ static void aggregate_compile(struct build *b, uint32_t number)
 		return;
 	argument = take_function(&d);
 	take_options(&d);
-	where = take_where(&d);
+	where = take_where(&d, lists);
 	if (argument && take_values(&d, argument)) {
 		set_result(&d);
 		b->aggregate_record[number] = d.record;
 		if (b->problems->count == before)
-			aggregate_finish(b, number, &d.over, d.mixed, where);
+			aggregate_finish(b, number, &d.over, d.mixed, where, lists);
 	}
 	for (unsigned e = 0; e < b->type_count; e++)
 		if (event_set_has(&d.over, e))

@@ -13,7 +13,6 @@
 #include <assert.h>
 #include <cel/program.h>
 #include <string.h>
-#include <xxhash.h>
 
 enum { TERMS_MAX = 64 };
 
@@ -36,29 +35,54 @@ struct machine {
 	struct term terms[TERMS_MAX];
 };
 
-uint32_t bounds_text_slot(const struct plan_text *texts, const uint32_t *slots, uint32_t slot_count,
-			  const char *s, uint32_t bytes)
+/* For a table in memory only: no outcome and nothing that is kept depends on it. */
+static uint32_t text_hash(const char *s, uint32_t bytes)
 {
-	uint32_t at = (uint32_t)XXH3_64bits(s, bytes) & (slot_count - 1);
+	uint64_t hash = bytes, part = 0;
+	uint32_t four;
 
-	while (slots[at]) {
-		const struct plan_text *text = &texts[slots[at] - 1];
-		if (text->bytes == bytes && (bytes == 0 || memcmp(text->s, s, bytes) == 0))
-			break;
-		at = (at + 1) & (slot_count - 1);
+	for (; bytes > 8; bytes -= 8, s += 8) {
+		memcpy(&part, s, 8);
+		hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
+		hash ^= hash >> 29;
 	}
-	return at;
+	if (bytes >= 4) { /* the ends, which may overlap */
+		memcpy(&four, s + bytes - 4, 4);
+		part = (uint64_t)four << 32;
+		memcpy(&four, s, 4);
+		part |= four;
+	} else {
+		for (part = 0; bytes > 0; bytes--)
+			part = part << 8 | (uint8_t)s[bytes - 1];
+	}
+	hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
+	hash = (hash ^ hash >> 32) * UINT64_C(0x9E3779B97F4A7C15); /* the upper bytes reach the lower bits, too */
+	return (uint32_t)(hash >> 32);
+}
+
+struct plan_slot *bounds_text_slot(const struct plan_text *texts, const struct plan_slot *slots,
+				   uint32_t slot_count, const char *s, uint32_t bytes)
+{
+	uint32_t hash = text_hash(s, bytes), at = hash & (slot_count - 1);
+
+	for (; slots[at].number; at = (at + 1) & (slot_count - 1)) {
+		const struct plan_text *text = &texts[slots[at].number - 1];
+		if (slots[at].hash == hash && text->bytes == bytes &&
+		    (bytes == 0 || memcmp(text->s, s, bytes) == 0))
+			break;
+	}
+	return (struct plan_slot *)&slots[at];
 }
 
 static int64_t text_number(struct bounds_names *n, const struct value *v)
 {
-	uint32_t at = bounds_text_slot(n->texts, n->slots, n->text_slots, v->s, v->bytes);
+	struct plan_slot *slot = bounds_text_slot(n->texts, n->slots, n->text_slots, v->s, v->bytes);
 
-	if (!n->slots[at]) {
+	if (!slot->number) {
 		n->texts[n->text_count++] = (struct plan_text){ v->s, v->bytes };
-		n->slots[at] = n->text_count;
+		*slot = (struct plan_slot){ text_hash(v->s, v->bytes), n->text_count };
 	}
-	return n->slots[at] - 1;
+	return slot->number - 1;
 }
 
 static uint16_t field_number(struct bounds_names *n, const struct term *t)

@@ -12,7 +12,7 @@ struct bounds_names {
 	uint32_t field_count;
 	uint16_t number[SPACE_COUNT][256]; /* of a field, + 1 */
 	struct plan_text *texts;
-	uint32_t *slots;
+	struct plan_slot *slots;
 	uint32_t text_count, text_slots;
 };
 
@@ -23,8 +23,8 @@ struct bounds {
 };
 
 /* Slot of a text in an open table: its own, or the empty one where it belongs. */
-uint32_t bounds_text_slot(const struct plan_text *texts, const uint32_t *slots, uint32_t slot_count,
-			  const char *s, uint32_t bytes);
+struct plan_slot *bounds_text_slot(const struct plan_text *texts, const struct plan_slot *slots,
+				   uint32_t slot_count, const char *s, uint32_t bytes);
 
 /*
  * Bounds of a rule's condition by fields of the spaces in the mask; intervals are taken from the arena.

@@ -83,7 +83,7 @@ static void print_key(const struct catalogue *c, const struct cat_key *key, FILE
 
 	for (unsigned i = 0; i < c->aggregate_count; i++)
 		used += &c->keys[c->aggregates[i].per] == key;
-	fprintf(to, "  %-32s %u aggregate%s", key->name, used, used == 1 ? "" : "s");
+	fprintf(to, "  %-34s %u aggregate%s", key->name, used, used == 1 ? "" : "s");
 	if (key->keys_max)
 		fprintf(to, ", the %u of each owner that were used last", key->keys_max);
 	fputc('\n', to);

@@ -374,6 +374,8 @@ int catalogue_language_find(const struct catalogue *c, const char *tag,
 /* A line per event type: name, code, keep or drop and on which condition, and why (which rules, aggregates,
  * history). */
 void catalogue_interest_print(const struct catalogue *c, FILE *to);
+/* How its conditions are evaluated: over columns of events, or event by event, and which. */
+void catalogue_conditions_print(const struct catalogue *c, FILE *to);
 /* What the catalogue has: counts by section, for `moment check`. */
 void catalogue_summary_print(const struct catalogue *c, FILE *to);
 

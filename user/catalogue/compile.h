@@ -98,6 +98,7 @@ struct build {
 	const char **agg_value_name;  /* in a record */
 	uint8_t *agg_value_aggregate; /* whose it is */
 	struct cat_key *key;
+	const struct node *key_node[KEYS_MAX]; /* its `keys:`; NULL: it has no bound */
 	struct cat_pattern *pattern;
 	struct cat_list *list;
 	struct cat_rule *rule;
@@ -183,14 +184,16 @@ int body_field_resolve(struct build *b, const struct node *n, const char *name,
 /* --- keys of windows (per.c) --- */
 /* The key of an aggregate or pattern, index in catalogue.keys, or -1 with a problem. */
 int per_compile(struct build *b, const struct node *map, const char *what, const struct event_set *over);
+/* Do the bounded keys fit in bank.memory.windows? When all are known. */
+void keys_check(struct build *b);
 bool key_has_one_currency(const struct cat_key *key);
 
 /* --- aggregates (aggregates.c) --- */
 /* `within`, at most WINDOW_DAYS_MAX; 0 when it is not there or wrong. */
 int64_t within_take(struct build *b, const struct node *map);
-/* An aggregate is whole: its identity and what feeds it. `where` NULL: none. */
+/* An aggregate is whole: its identity. `where` NULL: none; `lists`: bits of those that it names. */
 void aggregate_finish(struct build *b, uint32_t number, const struct event_set *over, bool mixed,
-		      const struct node *where);
+		      const struct node *where, const uint64_t *lists);
 
 /* --- expressions (scope.c) --- */
 enum scope_kind { SCOPE_WHERE, SCOPE_STEP, SCOPE_RULE, SCOPE_SUBSCRIPTION, SCOPE_TEXT };
@@ -201,6 +204,7 @@ struct scope {
 	const struct cat_rule *rule;	/* RULE, SUBSCRIPTION: whose parameters */
 	const struct event_set *events; /* all but TEXT: the types that are seen */
 	int32_t rules;			/* TEXT: head of the list of rules that use it, -1 none */
+	uint64_t lists[LISTS_MAX / 64]; /* bits of those that the expressions of this scope name */
 	char why[512];			/* why the last name was refused */
 	bool refused, quiet;		/* quiet: the reason is a problem already */
 };
@@ -216,6 +220,7 @@ bool constant_find(const char *name, size_t len, int64_t *out);
 /* --- zones (zones.c) --- */
 /* The zone of that name for an accessor; all zones are in the catalogue from then on. NULL: there is none. */
 const struct zone *zones_find(struct build *b, const char *name, size_t len);
+void zones_note(struct build *b, const struct cel_program *program); /* does it call local()? */
 /* The first of zones[0..i] whose offsets are those of zones[i]. */
 uint32_t zones_first_equal(const struct zone *zones, uint32_t i);
 

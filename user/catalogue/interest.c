@@ -216,6 +216,19 @@ static void compare_need(const struct machine *m, enum cel_op op, const struct t
 	}
 }
 
+/* a in a constant list: as == of each, joined by ||. */
+static void search_need(const struct machine *m, const struct term *a, const struct term *b,
+			struct interest_need *out)
+{
+	out->action = INTEREST_DROP;
+	for (uint32_t i = 0; i < b->constant->bytes; i++) {
+		const struct term element = { .kind = TERM_CONSTANT, .constant = &b->constant->list[i] };
+		struct interest_need one;
+		compare_need(m, OP_INT_EQ, a, &element, &one);
+		interest_need_join(out, &one);
+	}
+}
+
 /* What a register that is a condition needs. */
 static void term_need(const struct term *t, struct interest_need *out)
 {
@@ -261,6 +274,9 @@ static void step(struct machine *m, enum cel_op op, const struct term *a, const 
 	case OP_MONEY_LT:
 	case OP_MONEY_LE:
 		compare_need(m, op, a, b, &out->need);
+		break;
+	case OP_INT_IN:
+		search_need(m, a, b, &out->need);
 		break;
 	default:
 		out->kind = TERM_ANY;

@@ -51,13 +51,14 @@ static void check_key(struct draft *d, const struct node *at, const struct event
 }
 
 static const struct node *step_when(struct draft *d, const struct node *map, const struct event_set *over,
-				    struct cat_aggregate *a)
+				    struct cat_aggregate *a, uint64_t *lists)
 {
 	struct scope scope = { .b = d->b, .kind = SCOPE_STEP, .events = over };
 	const struct node *n = yaml_get(map, "when");
 
 	if (n && n->kind == NODE_SCALAR && n->bytes && scalar_expression(d->b, n))
 		a->has_where = expression_compile(d->b, &scope, n, 0, n->bytes, TYPE_BOOL, &a->where);
+	memcpy(lists, scope.lists, sizeof scope.lists);
 	return n;
 }
 
@@ -74,6 +75,7 @@ static uint16_t step_times(struct draft *d, const struct node *map)
 static void step_compile(struct draft *d, const struct node *map, struct event_set *over)
 {
 	struct build *b = d->b;
+	uint64_t lists[LISTS_MAX / 64] = { 0 };
 	const struct node *events, *when;
 	char what[16];
 	uint32_t number;
@@ -88,9 +90,9 @@ static void step_compile(struct draft *d, const struct node *map, struct event_s
 	d->p->steps[d->p->step_count].aggregate = (uint16_t)number;
 	d->p->steps[d->p->step_count].times = map->kind == NODE_MAP ? step_times(d, map) : 1;
 	d->p->step_count++;
-	when = map->kind == NODE_MAP ? step_when(d, map, over, &b->aggregate[number]) : NULL;
+	when = map->kind == NODE_MAP ? step_when(d, map, over, &b->aggregate[number], lists) : NULL;
 	if (b->problems->count == d->before)
-		aggregate_finish(b, number, over, false, when);
+		aggregate_finish(b, number, over, false, when, lists);
 }
 
 /* The types of the last step go to *last. */
@@ -115,7 +117,7 @@ static void unless_compile(struct draft *d, const struct node *list)
 	number = step_push(d, "unless", &over);
 	d->p->unless = (int16_t)number;
 	if (d->b->problems->count == d->before)
-		aggregate_finish(d->b, number, &over, false, NULL);
+		aggregate_finish(d->b, number, &over, false, NULL, (uint64_t[LISTS_MAX / 64]){ 0 });
 }
 
 /* The body fields that all of the types have. */
@@ -184,4 +186,5 @@ void patterns_compile(struct build *b)
 	c->patterns = b->pattern;
 	for (uint32_t i = 0; i < c->pattern_count; i++)
 		pattern_compile(b, i);
+	keys_check(b);
 }

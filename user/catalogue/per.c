@@ -208,6 +208,7 @@ static int intern(struct per *p)
 		return -1;
 	}
 	p->b->key[c->key_count] = p->key;
+	p->b->key_node[c->key_count] = p->key.keys_max ? yaml_get(p->map, "keys") : NULL;
 	return c->key_count++;
 }
 
@@ -245,4 +246,26 @@ void keys_compile(struct build *b)
 		identify(&p);
 		b->key[b->c->key_count++] = p.key;
 	}
+}
+
+/* The bounded keys of one owner each, and nothing else: less than that no bank can do with. */
+void keys_check(struct build *b)
+{
+	const struct catalogue *c = b->c;
+	const struct node *largest = NULL;
+	uint64_t keys = 0, most = 0;
+
+	for (uint16_t i = 0; i < c->key_count; i++) {
+		keys += c->keys[i].keys_max;
+		if (c->keys[i].keys_max > most) {
+			most = c->keys[i].keys_max;
+			largest = b->key_node[i];
+		}
+	}
+	if (keys * KEY_BYTES_LEAST > c->windows_bytes)
+		build_problem(b, largest,
+			      "the bounded keys of one owner, %llu, take at least %llu bytes; "
+			      "bank.memory.windows is %llu",
+			      (unsigned long long)keys, (unsigned long long)(keys * KEY_BYTES_LEAST),
+			      (unsigned long long)c->windows_bytes);
 }

@@ -22,7 +22,8 @@
 
 static const size_t PLAN_BYTES_MAX = 256 << 20;
 enum {
-	HOLDER_SPACES = 1 << SPACE_PROFILE | 1 << SPACE_ME | 1 << SPACE_PARAM,
+	NOT_PROFILE_SPACES = 1 << SPACE_ME | 1 << SPACE_PARAM,
+	HOLDER_SPACES = NOT_PROFILE_SPACES | 1 << SPACE_PROFILE,
 	EVENT_SPACES = 1 << SPACE_EVENT | 1 << SPACE_BODY | 1 << SPACE_AGG | 1 << SPACE_ACCOUNT,
 };
 
@@ -48,8 +49,7 @@ int64_t plan_text_number(const struct cat_plan *plan, const char *s, uint32_t by
 {
 	if (!plan->text_slots)
 		return -1;
-	return (int64_t)plan->slots[bounds_text_slot(plan->texts, plan->slots, plan->text_slots, s, bytes)] -
-	       1;
+	return (int64_t)bounds_text_slot(plan->texts, plan->slots, plan->text_slots, s, bytes)->number - 1;
 }
 
 /* ---- bounds of rules ---- */
@@ -72,7 +72,7 @@ static void names_make(struct planner *p)
 		slots *= 2;
 	p->names.fields = build_array(p->b, struct plan_field, PLAN_FIELDS_MAX);
 	p->names.texts = build_array(p->b, struct plan_text, texts + 1);
-	p->names.slots = build_array(p->b, uint32_t, slots);
+	p->names.slots = build_array(p->b, struct plan_slot, slots);
 	p->names.text_slots = slots;
 }
 
@@ -85,8 +85,9 @@ static void rule_bounds(struct planner *p, const struct cat_rule *rule, struct p
 	for (uint32_t i = 0; i < rule->when.instructions; i++)
 		out->money |= rule->when.code[i].op == OP_MONEY_OF_EVENT;
 	out->holder = subscription && (rule->when.spaces & HOLDER_SPACES);
-	uint32_t spaces = subscription ? EVENT_SPACES : EVENT_SPACES | 1u << SPACE_PROFILE;
-	if (!out->holder && !bounds_of(&rule->when, spaces, &p->names, &p->b->c->arena, &bounds))
+	out->actor = out->holder && out->columns && !(rule->when.spaces & NOT_PROFILE_SPACES);
+	uint32_t spaces = EVENT_SPACES | 1u << SPACE_PROFILE;
+	if (!bounds_of(&rule->when, spaces, &p->names, &p->b->c->arena, &bounds))
 		build_take(p->b, SIZE_MAX / 4); /* memory is out, as the next take would find */
 	out->exact = bounds.exact;
 	out->bound_count = bounds.count;
@@ -187,9 +188,23 @@ static void bounds_order(struct planner *p)
 
 /* ---- the index of a type by a field ---- */
 
-/* Calls for each node that an interval stands at: counts, or fills. */
-static void span_place(const struct plan_index *index, const struct span *span, uint32_t *first,
-		       uint16_t *rules)
+static struct plan_candidate candidate_of(const struct planner *p, uint16_t rule)
+{
+	const struct plan_rule *plan = &p->rules[rule];
+	struct plan_candidate c = { .rule = rule, .field = PLAN_NO_FIELD };
+
+	for (unsigned i = plan->bound_count; i-- > 1;) {
+		if (plan->bounds[i].count != 1)
+			continue;
+		c.field = plan->bounds[i].field;
+		c.in = plan->bounds[i].in[0];
+	}
+	return c;
+}
+
+/* Each node that an interval stands at: counts, or with `to` fills. */
+static void span_place(const struct planner *p, const struct plan_index *index, const struct span *span,
+		       struct plan_node *nodes, struct plan_candidate *to)
 {
 	uint32_t low = segment_of(index->boundaries, index->boundary_count, span->in.low) + index->leaf;
 	uint32_t end = segment_of(index->boundaries, index->boundary_count, span->in.high) + index->leaf + 1;
@@ -199,36 +214,59 @@ static void span_place(const struct plan_index *index, const struct span *span, 
 		for (unsigned i = 0; i < 2; i++) {
 			if (!node[i])
 				continue;
-			if (rules)
-				rules[first[node[i]]] = span->rule;
-			first[node[i]]++;
+			if (to)
+				to[nodes[node[i]].first] = candidate_of(p, span->rule);
+			nodes[node[i]].first++;
 		}
 	}
 }
 
 static void tree_make(struct planner *p, struct plan_index *index, uint32_t spans)
 {
-	uint32_t nodes = 2 * index->leaf, total = 0;
-	uint32_t *first = build_array(p->b, uint32_t, nodes + 2), *up = build_array(p->b, uint32_t, nodes);
+	uint32_t count = 2 * index->leaf, total = 0;
+	struct plan_node *nodes = build_array(p->b, struct plan_node, count + 1);
 
 	for (uint32_t i = 0; i < spans; i++)
-		span_place(index, &p->spans[i], first, NULL);
-	for (uint32_t i = 0; i <= nodes; i++) {
-		uint32_t count = i < nodes ? first[i] : 0;
-		first[i] = total;
-		total += count;
+		span_place(p, index, &p->spans[i], nodes, NULL);
+	for (uint32_t i = 0; i <= count; i++) {
+		uint32_t here = nodes[i].first;
+		nodes[i].first = total;
+		total += here;
 	}
-	uint16_t *rules = build_array(p->b, uint16_t, total + 1);
+	struct plan_candidate *to = build_array(p->b, struct plan_candidate, total + 1);
 	for (uint32_t i = 0; i < spans; i++)
-		span_place(index, &p->spans[i], first, rules);
-	memmove(first + 1, first, nodes * sizeof *first); /* filling moved each to its end */
-	first[0] = 0;
-	for (uint32_t i = 1; i < nodes; i++)
-		up[i] = first[i + 1] > first[i] ? i : up[i / 2];
-	index->first = first;
-	index->rules = rules;
-	index->up = up;
-	p->bytes += nodes * 8 + total * 2;
+		span_place(p, index, &p->spans[i], nodes, to);
+	for (uint32_t i = count; i > 0; i--) /* filling moved each to its end */
+		nodes[i].first = nodes[i - 1].first;
+	nodes[0].first = 0;
+	for (uint32_t i = 1; i < count; i++)
+		nodes[i].up = nodes[i + 1].first > nodes[i].first ? i : nodes[i / 2].up;
+	index->nodes = nodes;
+	index->candidates = to;
+	p->bytes += count * sizeof *nodes + total * sizeof *to;
+}
+
+/* Places for a search to begin at: about two a boundary, if the boundaries were spread evenly. */
+static void hints_make(struct planner *p, struct plan_index *index)
+{
+	const int64_t *cuts = index->boundaries;
+	const uint32_t n = index->boundary_count;
+	uint64_t reach = n ? (uint64_t)cuts[n - 1] - (uint64_t)cuts[0] : 0;
+	uint32_t at = 0;
+
+	index->low = n ? cuts[0] : INT64_MIN;
+	while (index->shift < 63 && reach >> index->shift > 2 * (uint64_t)n)
+		index->shift++;
+	index->hint_count = (uint32_t)(reach >> index->shift) + 1;
+	uint32_t *hints = build_array(p->b, uint32_t, index->hint_count + 1);
+	for (uint32_t place = 0; place < index->hint_count; place++) {
+		while (at < n && ((uint64_t)cuts[at] - (uint64_t)index->low) >> index->shift < place)
+			at++;
+		hints[place] = at;
+	}
+	hints[index->hint_count] = n; /* the last place has all that is above it, too */
+	index->hints = hints;
+	p->bytes += index->hint_count * sizeof *hints;
 }
 
 /* The members of a type whose first bound is of the field; false: there are none. */
@@ -262,6 +300,7 @@ static bool index_make(struct planner *p, uint16_t field, const uint16_t *member
 				    .all = all };
 	while (out->leaf < cuts + 1)
 		out->leaf *= 2;
+	hints_make(p, out);
 	tree_make(p, out, spans);
 	p->bytes += (size_t)count * 2 + cuts * sizeof *boundaries;
 	return all_count > 0;
@@ -310,8 +349,29 @@ static bool listens(const struct build *b, const struct cat_event *e, uint32_t r
 	return e->subscription_bits[bit / 64] >> bit % 64 & 1;
 }
 
-/* Fraud and critical rules and subscriptions without a holder, ascending; the others' bits. */
-static uint32_t type_rules(struct planner *p, const struct cat_event *e, struct plan_type *type,
+/* Subscriptions: the bits of those that read the holder; if they are few, as many as the actor's profile will
+ * do. */
+static void holders_plan(struct planner *p, const struct cat_event *e, struct plan_type *type)
+{
+	const struct catalogue *c = p->b->c;
+	uint32_t few = 0;
+
+	type->holder_bits = build_array(p->b, uint64_t, c->subscription_words + 1);
+	for (uint32_t r = c->subscription_first; e->subscription_count && r < c->rule_count; r++) {
+		uint32_t bit = r - c->subscription_first;
+		if (!listens(p->b, e, r) || !p->rules[r].holder)
+			continue;
+		type->holder_bits[bit / 64] |= UINT64_C(1) << bit % 64;
+		type->holder = true;
+		few += p->rules[r].actor;
+		type->holder_rest |= !p->rules[r].actor;
+	}
+	type->actor = few <= PLAN_ACTOR_RULES_MAX;
+	type->holder_rest |= few && !type->actor;
+}
+
+/* What is found without asking who subscribes, ascending. */
+static uint32_t type_rules(struct planner *p, const struct cat_event *e, const struct plan_type *type,
 			   uint16_t *out)
 {
 	const struct catalogue *c = p->b->c;
@@ -321,35 +381,32 @@ static uint32_t type_rules(struct planner *p, const struct cat_event *e, struct 
 		out[count++] = e->fraud[i];
 	for (uint32_t i = 0; i < e->critical_count; i++)
 		out[count++] = e->critical[i];
-	for (uint32_t r = c->subscription_first; e->subscription_count && r < c->rule_count; r++) {
-		uint32_t bit = r - c->subscription_first;
-		if (!listens(p->b, e, r))
-			continue;
-		if (p->rules[r].holder) {
-			type->holder = true;
-			type->holder_bits[bit / 64] |= UINT64_C(1) << bit % 64;
-		} else
+	for (uint32_t r = c->subscription_first; e->subscription_count && r < c->rule_count; r++)
+		if (listens(p->b, e, r) && (!p->rules[r].holder || (p->rules[r].actor && type->actor)))
 			out[count++] = (uint16_t)r;
-	}
 	return count;
+}
+
+static bool is_member(const struct planner *p, uint16_t rule)
+{
+	return p->rules[rule].bound_count && !p->rules[rule].holder;
 }
 
 static void type_plan(struct planner *p, const struct cat_event *e, struct plan_type *type)
 {
-	const struct catalogue *c = p->b->c;
 	uint16_t *rules = p->listed, *members = p->members;
 	uint32_t member_count = 0, always_count = 0;
 
-	type->holder_bits = build_array(p->b, uint64_t, c->subscription_words + 1);
+	holders_plan(p, e, type);
 	uint32_t count = type_rules(p, e, type, rules);
 	for (uint32_t i = 0; i < count; i++)
-		if (p->rules[rules[i]].bound_count)
+		if (is_member(p, rules[i]))
 			members[member_count++] = rules[i];
 	if (member_count < PLAN_INDEXED_RULES_MIN || p->bytes > PLAN_BYTES_MAX)
 		member_count = 0;
 	uint16_t *always = build_array(p->b, uint16_t, count - member_count + 1);
 	for (uint32_t i = 0; i < count; i++)
-		if (!member_count || !p->rules[rules[i]].bound_count)
+		if (!member_count || !is_member(p, rules[i]))
 			always[always_count++] = rules[i];
 	type->always = always;
 	type->always_count = always_count;

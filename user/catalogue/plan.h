@@ -19,7 +19,9 @@
 enum {
 	PLAN_BOUNDS_MAX = 4,	     /* of one rule */
 	PLAN_INDEXED_RULES_MIN = 16, /* of one type; fewer are evaluated without an index */
+	PLAN_ACTOR_RULES_MAX = 16, /* of one type: subscriptions evaluated before it is known who has them */
 	PLAN_FIELDS_MAX = 1024,
+	PLAN_NO_FIELD = UINT16_MAX,
 };
 
 struct plan_interval {
@@ -44,9 +46,22 @@ struct plan_rule {
 	bool columns; /* cel_columns_can(): else its rows go to cel_eval() */
 	bool money;   /* it compares amounts with money: event.currency is asked for */
 	bool holder;  /* a subscription whose condition reads profile, me or param */
-	bool exact;   /* where all bounded fields have values: true exactly inside all of the bounds */
+	bool actor; /* of the holder it reads the profile only: where the actor is the holder, the actor's */
+	bool exact; /* where all bounded fields have values: true exactly inside all of the bounds */
 	uint8_t bound_count;
 	const struct plan_bound *bounds; /* the first is the one it is indexed by */
+};
+
+/* A rule at a node, with one more of its bounds, if that is one interval: most that fail, fail here. */
+struct plan_candidate {
+	uint16_t rule;
+	uint16_t field; /* PLAN_NO_FIELD: none */
+	struct plan_interval in;
+};
+
+struct plan_node {
+	uint32_t first; /* of its candidates; the next node's is the end */
+	uint32_t up;	/* itself or the next above it that has candidates, 0 = none */
 };
 
 /*
@@ -57,20 +72,26 @@ struct plan_rule {
 struct plan_index {
 	uint16_t field;
 	uint32_t boundary_count, leaf; /* node of segment 0: a power of two */
+	/* values from the first boundary on lie in hint_count places of 2^shift; hints[] has the boundaries
+	 * before each: where a search begins and ends */
+	int64_t low;
+	uint32_t shift, hint_count;
+	const uint32_t *hints;
 	const int64_t *boundaries;
-	const uint32_t *up;    /* by node: itself or the next above it that has rules, 0 = none */
-	const uint32_t *first; /* by node and one more: of its rules */
-	const uint16_t *rules;
+	const struct plan_node *nodes;
+	const struct plan_candidate *candidates;
 	uint32_t all_count;
 	const uint16_t *all; /* every rule of this index */
 };
 
 struct plan_type {
 	uint32_t always_count, index_count, field_count;
-	const uint16_t *always; /* not indexed, ascending; without subscriptions that read the holder */
+	const uint16_t *always; /* not indexed, ascending */
 	const struct plan_index *indexes;
 	const uint16_t *fields; /* that its indexes and checks read */
 	bool holder;		/* any subscription that reads the holder */
+	bool actor;		/* those that read the actor's profile only are few: they stand in always */
+	bool holder_rest;	/* some others that read the holder */
 	uint64_t *holder_bits;	/* bit per rule number - catalogue.subscription_first */
 };
 
@@ -79,13 +100,17 @@ struct plan_text {
 	uint32_t bytes;
 };
 
+struct plan_slot {
+	uint32_t hash, number; /* of a text, + 1; 0 = empty */
+};
+
 struct cat_plan {
 	uint32_t field_count, text_count, text_slots; /* slots: a power of two, or 0 */
 	const struct plan_field *fields;
 	const struct plan_rule *rules; /* by rule number */
 	const struct plan_type *types; /* by event of the catalogue */
 	const struct plan_text *texts;
-	const uint32_t *slots; /* number + 1 of a text */
+	const struct plan_slot *slots;
 };
 
 /* The number of a string that some rule compares with; -1: of no rule. */
@@ -99,19 +124,25 @@ static inline bool plan_bound_has(const struct plan_bound *bound, int64_t v)
 	return false;
 }
 
-/* The node whose rules come first for a value, 0 = no rule; the next is up[node / 2]. */
+/* The node whose rules come first for a value, 0 = no rule; the next is nodes[node / 2].up. */
 static inline uint32_t plan_index_find(const struct plan_index *index, int64_t v)
 {
-	const int64_t *at = index->boundaries;
-	uint32_t n = index->boundary_count;
+	const int64_t *cuts = index->boundaries;
+	uint64_t place = ((uint64_t)v - (uint64_t)index->low) >> index->shift;
 
-	while (n > 1) {
-		uint32_t half = n / 2;
-		at += at[half - 1] <= v ? half : 0;
-		n -= half;
+	if (v < index->low)
+		return index->nodes[index->leaf].up;
+	if (place >= index->hint_count)
+		place = index->hint_count - 1;
+	uint32_t segment = index->hints[place], end = index->hints[place + 1];
+	while (segment < end) {
+		uint32_t middle = segment + (end - segment) / 2;
+		if (cuts[middle] <= v)
+			segment = middle + 1;
+		else
+			end = middle;
 	}
-	uint32_t segment = (uint32_t)(at - index->boundaries) + (n == 1 && *at <= v);
-	return index->up[index->leaf + segment];
+	return index->nodes[index->leaf + segment].up;
 }
 
 #endif

@@ -329,6 +329,30 @@ static bool resolve_aggregate(struct scope *s, const char *rest, struct cel_symb
 	return symbol_set(out, SPACE_AGG, a->value_first, a->type, a->unit);
 }
 
+/* lists.NAME: a constant; a rule never sees another list of that name. */
+static bool resolve_list(struct scope *s, const char *rest, struct cel_symbol *out)
+{
+	const struct catalogue *c = s->b->c;
+	char near[96];
+
+	for (uint16_t i = 0; i < c->list_count; i++) {
+		const struct cat_list *list = &s->b->list[i];
+		if (!list->name || strcmp(list->name, rest) != 0)
+			continue;
+		if (list->count == 0)
+			return refuse_quietly(s);
+		s->lists[i / 64] |= UINT64_C(1) << (i % 64);
+		symbol_set(out, SPACE_CONSTANT, 0, TYPE_LIST, UNIT_NONE);
+		out->constant =
+			(struct value){ .type = TYPE_LIST, .bytes = list->count, .list = list->values };
+		return true;
+	}
+	if (names_find(&s->b->lists, rest) >= 0) /* there are too many values */
+		return refuse_quietly(s);
+	return refuse_unknown(s, "lists", "list", rest,
+			      names_suggest(s->b, &s->b->lists, rest, near, sizeof near));
+}
+
 /* --- what only some scopes see --- */
 
 /* NULL when every rule of the scope is a subscription, else one that is not. */
@@ -441,12 +465,12 @@ static bool resolve_account(struct scope *s, const char *rest, struct cel_symbol
 
 static bool resolve_prefix(struct scope *s, const char *prefix, const char *rest, struct cel_symbol *out)
 {
-	static const char *const all[] = { "event", "profile", "account",  "me",	 "agg",
-					   "param", "country", "currency", "touchpoint", "mcc" };
-	static const char *const later[] = { "segment", "journey", "lists",  "places",
-					     "place",	"geo",	   "pattern" };
+	static const char *const all[] = { "event", "profile", "account",  "me",	 "agg", "param",
+					   "lists", "country", "currency", "touchpoint", "mcc" };
+	static const char *const later[] = { "segment", "journey", "places", "place", "geo", "pattern" };
 	static bool (*const resolve[])(struct scope *, const char *, struct cel_symbol *) = {
-		resolve_event, resolve_profile, resolve_account, resolve_me, resolve_aggregate, resolve_param
+		resolve_event,	   resolve_profile, resolve_account, resolve_me,
+		resolve_aggregate, resolve_param,   resolve_list
 	};
 	int kind = list_find(all, ARRAY_LEN(all), prefix);
 	char near[96];
@@ -486,10 +510,19 @@ static bool resolve_name(void *context, const char *name, size_t len, struct cel
 	return good;
 }
 
+static const struct zone *resolve_zone(void *context, const char *name, size_t len)
+{
+	struct scope *s = context;
+
+	return zones_find(s->b, name, len);
+}
+
 bool expression_compile(struct build *b, struct scope *scope, const struct node *n, size_t from, size_t to,
 			enum value_type want, struct cel_program *out)
 {
-	struct cel_scope names = { .resolve = resolve_name, .ctx = scope, .rates = &b->c->rates };
+	struct cel_scope names = {
+		.resolve = resolve_name, .ctx = scope, .rates = &b->c->rates, .zone = resolve_zone
+	};
 	static const char later[] = "not built yet:"; /* cel's word for what it knows and refuses */
 	struct cel_error error = { 0 };
 	uint32_t line, column;
@@ -500,8 +533,10 @@ bool expression_compile(struct build *b, struct scope *scope, const struct node 
 	rc = cel_compile(n->text + from, to - from, &names, want, &b->c->arena, out, &error);
 	if (rc == -ENOMEM)
 		longjmp(b->no_memory, 1);
-	if (rc == 0)
+	if (rc == 0) {
+		zones_note(b, out);
 		return true;
+	}
 	if (scope->refused && scope->quiet)
 		return false;
 	yaml_text_place(n, from + error.offset, &line, &column);

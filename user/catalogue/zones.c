@@ -8,7 +8,7 @@
  */
 #include "compile.h"
 
-#include <cel/program.h>
+#include <cel/term.h>
 #include <string.h>
 
 /* The first zone with the same offsets. */
@@ -44,6 +44,25 @@ const struct zone *zones_find(struct build *b, const char *name, size_t len)
 {
 	zones_take(b);
 	return find(b, name, len);
+}
+
+/* Does the program, flat or interpreted, read the zone of its environment? */
+static bool reads_zone(const struct cel_program *program)
+{
+	for (uint32_t i = 0; i < program->instructions; i++)
+		if (program->code[i].op == OP_TIME_LOCAL)
+			return true;
+	for (uint32_t i = 0; program->tree && i < program->tree->term_count; i++) {
+		const struct cel_term *t = &program->tree->terms[i];
+		if (t->kind == TERM_OPERATION && t->op == OP_TIME_LOCAL)
+			return true;
+	}
+	return false;
+}
+
+void zones_note(struct build *b, const struct cel_program *program)
+{
+	b->reads_zone |= reads_zone(program);
 }
 
 static bool has_calendar(const struct catalogue *c)

@@ -6,6 +6,7 @@
  * that they are in (docs/decisions.md 3), so that amounts in different currencies never meet unseen.
  */
 #include "convert.h"
+#include "function.h"
 #include "tree.h"
 
 #include <assert.h>
@@ -17,11 +18,11 @@ enum { PIECE_BYTES = 160 };
 static const char *operator_text(enum node_kind kind)
 {
 	static const char *const texts[] = {
-		[NODE_NOT] = "!",     [NODE_NEGATE] = "-", [NODE_AND] = "&&", [NODE_OR] = "||",
-		[NODE_CHOICE] = "?:", [NODE_IN] = "in",	   [NODE_EQ] = "==",  [NODE_NE] = "!=",
-		[NODE_LT] = "<",      [NODE_LE] = "<=",	   [NODE_GT] = ">",   [NODE_GE] = ">=",
-		[NODE_ADD] = "+",     [NODE_SUB] = "-",	   [NODE_MUL] = "*",  [NODE_DIV] = "/",
-		[NODE_MOD] = "%",
+		[NODE_NOT] = "!",     [NODE_NEGATE] = "-",   [NODE_AND] = "&&", [NODE_OR] = "||",
+		[NODE_CHOICE] = "?:", [NODE_IN] = "in",	     [NODE_EQ] = "==",	[NODE_NE] = "!=",
+		[NODE_LT] = "<",      [NODE_LE] = "<=",	     [NODE_GT] = ">",	[NODE_GE] = ">=",
+		[NODE_ADD] = "+",     [NODE_SUB] = "-",	     [NODE_MUL] = "*",	[NODE_DIV] = "/",
+		[NODE_MOD] = "%",     [NODE_INDEX] = "[..]",
 	};
 
 	assert(kind < sizeof texts / sizeof texts[0] && texts[kind]);
@@ -94,8 +95,8 @@ static bool check_operand(struct compiler *c, const struct node *n, enum value_t
 			  operator_text(kind));
 }
 
-static bool check_compare(struct compiler *c, enum node_kind kind, const struct node *left,
-			  const struct node *right)
+bool cel_check_compare(struct compiler *c, enum node_kind kind, const struct node *left,
+		       const struct node *right)
 {
 	const struct node *plain = left->type == TYPE_INT ? left : right;
 
@@ -107,6 +108,8 @@ static bool check_compare(struct compiler *c, enum node_kind kind, const struct 
 					   ? "an int has no currency, write money(\"100 EUR\")"
 					   : "an int has no currency, make both money");
 	}
+	if (left->type == TYPE_LIST && right->type == TYPE_LIST)
+		return cel_check_lists(c, kind, left, right, NULL);
 	if (left->type == right->type)
 		return units_clash(left, right) ? refuse_pair(c, kind, left, right, units_advice) : true;
 	if (is_pair(left, right, TYPE_INT, TYPE_DOUBLE))
@@ -116,11 +119,20 @@ static bool check_compare(struct compiler *c, enum node_kind kind, const struct 
 
 static bool check_in(struct compiler *c, struct node *n)
 {
+	const struct node *x = n->operand[0], *list = n->operand[1];
+
 	n->type = TYPE_BOOL;
-	for (const struct node *item = n->list; item; item = item->sibling)
-		if (!check_compare(c, NODE_IN, n->operand[0], item))
+	if (x->type == TYPE_LIST)
+		return cel_refuse(c, x->start, "list", "one value (not built yet: lists of lists)");
+	if (list->type != TYPE_LIST)
+		return cel_refuse(c, list->start, type_text(list), "list (on the right of in)");
+	for (const struct node *item = list->list; list->right_of_in && item; item = item->sibling)
+		if (!cel_check_compare(c, NODE_IN, x, item))
 			return false;
-	return true;
+	struct node element = *list;
+	element.kind = NODE_NAME;
+	element.type = list->element;
+	return list->right_of_in || list->element == TYPE_NONE || cel_check_compare(c, NODE_IN, x, &element);
 }
 
 struct arithmetic {
@@ -141,6 +153,7 @@ static const struct arithmetic arithmetics[] = {
 	{ NODE_MUL, TYPE_DOUBLE, TYPE_DOUBLE, TYPE_DOUBLE, OP_DOUBLE_MUL, false },
 	{ NODE_DIV, TYPE_DOUBLE, TYPE_DOUBLE, TYPE_DOUBLE, OP_DOUBLE_DIV, false },
 	{ NODE_ADD, TYPE_STRING, TYPE_STRING, TYPE_STRING, OP_STRING_ADD, false },
+	{ NODE_ADD, TYPE_LIST, TYPE_LIST, TYPE_LIST, OP_LIST_ADD, false },
 	{ NODE_ADD, TYPE_TIMESTAMP, TYPE_DURATION, TYPE_TIMESTAMP, OP_TIME_ADD, false },
 	{ NODE_ADD, TYPE_DURATION, TYPE_TIMESTAMP, TYPE_TIMESTAMP, OP_TIME_ADD, true },
 	{ NODE_SUB, TYPE_TIMESTAMP, TYPE_DURATION, TYPE_TIMESTAMP, OP_TIME_SUB, false },
@@ -182,6 +195,18 @@ static bool refuse_arithmetic(struct compiler *c, const struct node *n)
 	return refuse_pair(c, n->kind, left, right, NULL);
 }
 
+enum cel_op cel_arithmetic_find(unsigned kind, unsigned left, unsigned right, bool *swap)
+{
+	for (size_t i = 0; i < sizeof arithmetics / sizeof arithmetics[0]; i++) {
+		const struct arithmetic *a = &arithmetics[i];
+		if (a->kind != kind || a->left != left || a->right != right)
+			continue;
+		*swap = a->swap;
+		return a->op;
+	}
+	return OP_NONE;
+}
+
 static bool check_arithmetic(struct compiler *c, struct node *n)
 {
 	const struct node *left = n->operand[0], *right = n->operand[1];
@@ -194,6 +219,8 @@ static bool check_arithmetic(struct compiler *c, struct node *n)
 			return refuse_pair(c, n->kind, left, right, units_advice);
 		n->type = a->result;
 		n->op = a->op;
+		if (a->result == TYPE_LIST)
+			return cel_check_lists(c, NODE_ADD, left, right, n);
 		n->swap = a->swap;
 		if (a->result == TYPE_INT)
 			n->unit = arithmetic_unit(n->kind, left->unit, right->unit);
@@ -236,6 +263,8 @@ static bool check_choice(struct compiler *c, struct node *n)
 	if (units_clash(yes, no))
 		return refuse_pair(c, NODE_CHOICE, yes, no, units_advice);
 	n->type = yes->type;
+	if (n->type == TYPE_LIST)
+		return cel_check_lists(c, NODE_CHOICE, yes, no, n);
 	n->unit = yes->unit != UNIT_NONE ? yes->unit : no->unit;
 	return true;
 }
@@ -254,6 +283,9 @@ static bool check_name(struct compiler *c, struct node *n)
 	/* Only ints carry a currency from name to name; a mean, a double, is a plain number. */
 	n->unit = symbol->type == TYPE_INT ? symbol->unit : UNIT_NONE;
 	n->value = symbol->constant;
+	if (n->type == TYPE_LIST && n->value.bytes > 0)
+		n->element = n->value.list[0].type;
+	assert(n->type != TYPE_LIST || symbol->space == SPACE_CONSTANT || c->scope->dynamic);
 	return true;
 }
 
@@ -265,6 +297,14 @@ static bool check_node(struct compiler *c, struct node *n)
 		return true;
 	case NODE_NAME:
 		return check_name(c, n);
+	case NODE_VARIABLE:
+		return cel_check_variable(c, n);
+	case NODE_LIST:
+		return cel_check_list(c, n);
+	case NODE_INDEX:
+		return cel_check_index(c, n);
+	case NODE_MACRO:
+		return cel_check_macro(c, n);
 	case NODE_CALL:
 		return cel_check_call(c, n);
 	case NODE_NOT:
@@ -288,10 +328,25 @@ static bool check_node(struct compiler *c, struct node *n)
 	case NODE_GT:
 	case NODE_GE:
 		n->type = TYPE_BOOL;
-		return check_compare(c, n->kind, n->operand[0], n->operand[1]);
+		return cel_check_compare(c, n->kind, n->operand[0], n->operand[1]);
 	default:
 		return check_arithmetic(c, n);
 	}
+}
+
+bool cel_check_names(struct compiler *c)
+{
+	char why[192];
+
+	for (struct node *n = c->first; n; n = n->next) {
+		if (n->kind != NODE_NAME)
+			continue;
+		if (!c->scope->resolve ||
+		    !c->scope->resolve(c->scope->ctx, n->name, n->name_bytes, &n->symbol, why, sizeof why))
+			n->symbol = (struct cel_symbol){ .type = TYPE_NONE };
+		n->value = n->symbol.constant;
+	}
+	return true;
 }
 
 bool cel_check(struct compiler *c, const struct node *root, enum value_type want)
@@ -299,6 +354,8 @@ bool cel_check(struct compiler *c, const struct node *root, enum value_type want
 	for (struct node *n = c->first; n; n = n->next)
 		if (!check_node(c, n))
 			return false;
+	if (want == TYPE_NONE && root->type == TYPE_LIST)
+		return cel_refuse(c, root->start, "list", "one value (a list is no result)");
 	if (want == TYPE_NONE || root->type == want)
 		return true;
 	if (want == TYPE_DOUBLE && root->type == TYPE_INT)

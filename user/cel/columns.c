@@ -153,6 +153,11 @@ static const uint8_t *strict_status(uint8_t *to, const struct operand *a, const 
 			memcpy(to, fault, n);
 		return fault ? to : NULL;
 	}
+	const struct operand *one = !b->status ? a : !a->status ? b : NULL;
+	if (!fault && one && one->step) { /* the only one there is */
+		memmove(to, one->status, n);
+		return to;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t status = worse(status_at(a, i), status_at(b, i));
 		to[i] = status || !fault ? status : fault[i];
@@ -198,6 +203,14 @@ static inline uint8_t error_byte(enum value_error error)
 		fault[i] = (fails) ? error_byte(error) : 0;                                                  \
 		any |= fault[i];                                                                             \
 	}
+
+/* Local seconds since midnight. */
+static inline int64_t second_of_day(int64_t ns, int64_t offset_s)
+{
+	int64_t second = (ns / SECOND_NS - (ns % SECOND_NS < 0) + offset_s) % 86400;
+
+	return second < 0 ? second + 86400 : second;
+}
 
 /* What cannot fail. */
 static void total_step(enum cel_op op, const struct operand *a, const struct operand *b, int64_t *to,
@@ -259,10 +272,10 @@ static void total_step(enum cel_op op, const struct operand *a, const struct ope
 		EACH(as_bits((double)X));
 		break;
 	case OP_TIME_HOURS:
-		EACH(cel_civil_of(X, Y).hours);
+		EACH(second_of_day(X, Y) / 3600);
 		break;
 	case OP_TIME_MINUTES:
-		EACH(cel_civil_of(X, Y).minutes);
+		EACH(second_of_day(X, Y) % 3600 / 60);
 		break;
 	case OP_TIME_DAY_OF_WEEK:
 		EACH(cel_civil_of(X, Y).day_of_week);

@@ -173,12 +173,9 @@ static void civil_of_days(int64_t days, struct cel_civil *out)
 	out->day_of_week = (unsigned)(days + 4 - floor_div(days + 4, WEEK_DAYS) * WEEK_DAYS);
 }
 
-struct cel_civil cel_civil_of(int64_t ns, int64_t offset_s)
+struct cel_civil cel_civil_of_seconds(int64_t seconds, uint32_t nanoseconds)
 {
 	struct cel_civil out = { 0 };
-	int64_t seconds = floor_div(ns, SECOND_NS);
-	int64_t rest = ns % SECOND_NS + (ns % SECOND_NS < 0 ? SECOND_NS : 0);
-	seconds += offset_s;
 	int64_t days = floor_div(seconds, DAY_SECONDS);
 	int64_t of_day = seconds - days * DAY_SECONDS;
 
@@ -186,9 +183,16 @@ struct cel_civil cel_civil_of(int64_t ns, int64_t offset_s)
 	out.hours = (unsigned)(of_day / 3600);
 	out.minutes = (unsigned)(of_day / 60 % 60);
 	out.seconds = (unsigned)(of_day % 60);
-	out.milliseconds = (unsigned)(rest / 1000000);
-	out.nanoseconds = (uint32_t)rest;
+	out.milliseconds = (unsigned)(nanoseconds / 1000000);
+	out.nanoseconds = nanoseconds;
 	return out;
+}
+
+struct cel_civil cel_civil_of(int64_t ns, int64_t offset_s)
+{
+	int64_t rest = ns % SECOND_NS + (ns % SECOND_NS < 0 ? SECOND_NS : 0);
+
+	return cel_civil_of_seconds(floor_div(ns, SECOND_NS) + offset_s, (uint32_t)rest);
 }
 
 /* A cursor for fixed forms: the first thing that does not fit sticks. */
@@ -253,7 +257,12 @@ static int64_t form_offset(struct form *f)
 	return west ? -seconds : seconds;
 }
 
-enum value_error cel_time_parse(const char *s, size_t len, int64_t *ns)
+bool cel_time_is_wide(int64_t seconds)
+{
+	return seconds >= -62135596800 && seconds <= 253402300799;
+}
+
+enum value_error cel_time_parse_wide(const char *s, size_t len, int64_t *out, uint32_t *nanoseconds)
 {
 	struct form f = { s, s + len, false };
 	unsigned year = form_digits(&f, 4);
@@ -275,7 +284,20 @@ enum value_error cel_time_parse(const char *s, size_t len, int64_t *ns)
 		return VALUE_ERROR_CONVERT;
 	int64_t total = days_of_civil(year, month, date) * DAY_SECONDS + (int64_t)hours * 3600 +
 			(int64_t)minutes * 60 + seconds - offset;
-	__int128 exact = (__int128)total * SECOND_NS + fraction;
+	*out = total;
+	*nanoseconds = fraction;
+	return cel_time_is_wide(total) ? VALUE_ERROR_NONE : VALUE_ERROR_RANGE;
+}
+
+enum value_error cel_time_parse(const char *s, size_t len, int64_t *ns)
+{
+	uint32_t nanoseconds;
+	int64_t seconds;
+	enum value_error e = cel_time_parse_wide(s, len, &seconds, &nanoseconds);
+
+	if (e != VALUE_ERROR_NONE)
+		return e;
+	__int128 exact = (__int128)seconds * SECOND_NS + nanoseconds;
 	if (exact > INT64_MAX || exact < INT64_MIN)
 		return VALUE_ERROR_RANGE;
 	*ns = (int64_t)exact;
@@ -525,9 +547,8 @@ static size_t padded_print(unsigned value, int width, char *out)
 	return (size_t)width;
 }
 
-size_t cel_time_print(int64_t ns, char *out)
+static size_t civil_print(struct cel_civil c, char *out)
 {
-	struct cel_civil c = cel_civil_of(ns, 0);
 	size_t n = padded_print((unsigned)c.year, 4, out);
 
 	out[n++] = '-';
@@ -543,6 +564,16 @@ size_t cel_time_print(int64_t ns, char *out)
 	n += fraction_print(c.nanoseconds, out + n);
 	out[n++] = 'Z';
 	return n;
+}
+
+size_t cel_time_print(int64_t ns, char *out)
+{
+	return civil_print(cel_civil_of(ns, 0), out);
+}
+
+size_t cel_time_print_wide(int64_t seconds, uint32_t nanoseconds, char *out)
+{
+	return civil_print(cel_civil_of_seconds(seconds, nanoseconds), out);
 }
 
 size_t cel_duration_print(int64_t ns, char *out)

@@ -19,6 +19,9 @@ enum value_error cel_double_parse(const char *s, size_t len, double *out);
 enum value_error cel_bool_parse(const char *s, size_t len, bool *out);
 /* "2009-02-13T23:31:30.5+01:00"; RANGE outside of what int64 nanoseconds hold (1677 to 2262). */
 enum value_error cel_time_parse(const char *s, size_t len, int64_t *ns);
+/* The same from year 1 to 9999, as seconds and nanoseconds; RANGE outside. */
+enum value_error cel_time_parse_wide(const char *s, size_t len, int64_t *seconds, uint32_t *nanoseconds);
+bool cel_time_is_wide(int64_t seconds); /* from year 1 to 9999 */
 /* "1h30m", "-1.5s", "250ms": h, m, s, ms, us, ns, each with decimals. */
 enum value_error cel_duration_parse(const char *s, size_t len, int64_t *ns);
 /* "+02:00", "-09:30", "02:00", "UTC": seconds east of UTC. */
@@ -27,6 +30,7 @@ bool cel_offset_parse(const char *s, size_t len, int64_t *seconds);
 size_t cel_int_print(int64_t i, char *out);
 size_t cel_double_print(double d, char *out); /* the shortest text that reads back as `d` */
 size_t cel_time_print(int64_t ns, char *out);
+size_t cel_time_print_wide(int64_t seconds, uint32_t nanoseconds, char *out);
 size_t cel_duration_print(int64_t ns, char *out);
 size_t cel_money_print(int64_t minor, uint16_t currency, char *out); /* "100.00 EUR" */
 
@@ -39,5 +43,6 @@ struct cel_civil {
 	uint32_t nanoseconds; /* of the second */
 };
 struct cel_civil cel_civil_of(int64_t ns, int64_t offset_s);
+struct cel_civil cel_civil_of_seconds(int64_t seconds, uint32_t nanoseconds);
 
 #endif

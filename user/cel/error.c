@@ -107,7 +107,7 @@ const char *cel_type_name(enum value_type type)
 	static const char *const names[TYPE_COUNT] = {
 		[TYPE_NONE] = "nothing",      [TYPE_BOOL] = "bool",	[TYPE_INT] = "int",
 		[TYPE_DOUBLE] = "double",     [TYPE_STRING] = "string", [TYPE_TIMESTAMP] = "timestamp",
-		[TYPE_DURATION] = "duration", [TYPE_MONEY] = "money",
+		[TYPE_DURATION] = "duration", [TYPE_MONEY] = "money",	[TYPE_LIST] = "list",
 	};
 
 	assert(type < TYPE_COUNT);
@@ -132,6 +132,8 @@ const char *cel_error_name(enum value_error error)
 		[VALUE_ERROR_MODULUS_BY_ZERO] = "modulus by zero",
 		[VALUE_ERROR_RANGE] = "out of range",
 		[VALUE_ERROR_CONVERT] = "text that does not convert",
+		[VALUE_ERROR_INDEX] = "a place that the list does not have",
+		[VALUE_ERROR_TYPE] = "no operation for these types",
 	};
 
 	assert(error < VALUE_ERROR_COUNT);

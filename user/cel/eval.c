@@ -6,54 +6,16 @@
  * Every operation is total: overflow, division by zero and texts that do not convert are statuses, and a
  * strict operation over operands of which one is no value gives the worse of the two (error, no data, value).
  */
+#include "eval.h"
 #include "convert.h"
-#include "program.h"
+#include "geo.h"
+#include "regex.h"
 
 #include <assert.h>
 #include <base/money.h>
-#include <cel/cel.h>
 #include <string.h>
 
 static const int64_t SECOND_NS = 1000000000, MILLISECOND_NS = 1000000;
-
-struct machine {
-	const struct cel_env *env;
-	uint32_t scratch_used;
-};
-
-static inline struct value value_of(enum value_type type, int64_t i)
-{
-	return (struct value){ .type = (uint8_t)type, .i = i };
-}
-
-static inline struct value value_bool(bool b)
-{
-	return value_of(TYPE_BOOL, b);
-}
-
-static inline struct value value_double(double d)
-{
-	return (struct value){ .type = TYPE_DOUBLE, .d = d };
-}
-
-static inline struct value value_error(enum value_error error)
-{
-	return (struct value){ .status = VALUE_ERROR, .bytes = error };
-}
-
-static inline struct value value_no_data(void)
-{
-	return (struct value){ .status = VALUE_NO_DATA };
-}
-
-/* The status of two operands; of two errors the left one's. */
-static struct value value_worse(const struct value *a, const struct value *b)
-{
-	const struct value *worse = b->status > a->status ? b : a;
-
-	assert(worse->status == VALUE_NO_DATA || worse->status == VALUE_ERROR);
-	return worse->status == VALUE_ERROR ? value_error((enum value_error)worse->bytes) : value_no_data();
-}
 
 static inline struct value int_add(int64_t x, int64_t y, enum value_type type, enum value_error error)
 {
@@ -227,24 +189,30 @@ static int64_t floor_seconds(int64_t ns)
 	return ns / SECOND_NS - (ns % SECOND_NS < 0);
 }
 
-static struct value eval_time_part(enum cel_op op, const struct value *time, const struct value *zone)
+int64_t cel_civil_part(enum cel_op op, const struct cel_civil *c)
 {
-	struct cel_civil c = cel_civil_of(time->i, zone->i);
-	int64_t parts[] = {
-		[OP_TIME_YEAR - OP_TIME_YEAR] = c.year,
-		[OP_TIME_MONTH - OP_TIME_YEAR] = (int64_t)c.month - 1,
-		[OP_TIME_DATE - OP_TIME_YEAR] = c.date,
-		[OP_TIME_DAY_OF_MONTH - OP_TIME_YEAR] = (int64_t)c.date - 1,
-		[OP_TIME_DAY_OF_WEEK - OP_TIME_YEAR] = c.day_of_week,
-		[OP_TIME_DAY_OF_YEAR - OP_TIME_YEAR] = c.day_of_year,
-		[OP_TIME_HOURS - OP_TIME_YEAR] = c.hours,
-		[OP_TIME_MINUTES - OP_TIME_YEAR] = c.minutes,
-		[OP_TIME_SECONDS - OP_TIME_YEAR] = c.seconds,
-		[OP_TIME_MILLISECONDS - OP_TIME_YEAR] = c.milliseconds,
+	const int64_t parts[] = {
+		[OP_TIME_YEAR - OP_TIME_YEAR] = c->year,
+		[OP_TIME_MONTH - OP_TIME_YEAR] = (int64_t)c->month - 1,
+		[OP_TIME_DATE - OP_TIME_YEAR] = c->date,
+		[OP_TIME_DAY_OF_MONTH - OP_TIME_YEAR] = (int64_t)c->date - 1,
+		[OP_TIME_DAY_OF_WEEK - OP_TIME_YEAR] = c->day_of_week,
+		[OP_TIME_DAY_OF_YEAR - OP_TIME_YEAR] = c->day_of_year,
+		[OP_TIME_HOURS - OP_TIME_YEAR] = c->hours,
+		[OP_TIME_MINUTES - OP_TIME_YEAR] = c->minutes,
+		[OP_TIME_SECONDS - OP_TIME_YEAR] = c->seconds,
+		[OP_TIME_MILLISECONDS - OP_TIME_YEAR] = c->milliseconds,
 	};
 
 	assert(op >= OP_TIME_YEAR && op <= OP_TIME_MILLISECONDS);
-	return value_of(TYPE_INT, parts[op - OP_TIME_YEAR]);
+	return parts[op - OP_TIME_YEAR];
+}
+
+static struct value eval_time_part(enum cel_op op, const struct value *time, const struct value *zone)
+{
+	struct cel_civil c = cel_civil_of(time->i, zone->i);
+
+	return value_of(TYPE_INT, cel_civil_part(op, &c));
 }
 
 /* In the bank's currency: a value, no data without a rate, an error when it does not fit. */
@@ -291,6 +259,140 @@ static struct value eval_money_of(const struct machine *m, enum cel_op op, const
 	else if (m->env->rates)
 		v.currency = m->env->rates->bank;
 	return v;
+}
+
+struct value *cel_scratch_values(struct machine *m, uint32_t count)
+{
+	uint32_t over = (uint32_t)((uintptr_t)(m->env->scratch + m->scratch_used) % _Alignof(struct value));
+	uint32_t pad = over ? (uint32_t) _Alignof(struct value) - over : 0;
+	uint64_t bytes = (uint64_t)count * sizeof(struct value);
+	char *s = scratch_take(m, pad + bytes);
+
+	return s ? (struct value *)(s + pad) : NULL;
+}
+
+struct value cel_values_equal(struct machine *m, const struct value *a, const struct value *b)
+{
+	if (a->status | b->status)
+		return value_worse(a, b);
+	if (a->type == TYPE_MONEY || b->type == TYPE_MONEY)
+		return eval_money(m, OP_MONEY_EQ, a, b);
+	if (a->type == TYPE_STRING)
+		return value_bool(string_equal(a, b));
+	if (a->type == TYPE_DOUBLE)
+		return value_bool(a->d == b->d);
+	return value_bool(a->i == b->i);
+}
+
+/* Lists of different sizes differ; else one pair that differs decides, and then the worst of all. */
+static struct value lists_equal(struct machine *m, const struct value *a, const struct value *b)
+{
+	struct value all = value_bool(true);
+
+	if (a->bytes != b->bytes)
+		return value_bool(false);
+	for (uint32_t i = 0; i < a->bytes; i++) {
+		struct value one = cel_values_equal(m, &a->list[i], &b->list[i]);
+		all = eval_logic(&all, &one, false);
+	}
+	return all;
+}
+
+struct value cel_list_in(struct machine *m, const struct value *x, const struct value *list)
+{
+	struct value any = x->status != VALUE_OK ? *x : value_bool(false);
+
+	if (list->status != VALUE_OK)
+		return value_worse(x, list);
+	for (uint32_t i = 0; i < list->bytes; i++) {
+		struct value one = cel_values_equal(m, x, &list->list[i]);
+		any = eval_logic(&any, &one, true);
+	}
+	return any;
+}
+
+static struct value list_join(struct machine *m, const struct value *a, const struct value *b)
+{
+	struct value joined = { .type = TYPE_LIST, .bytes = a->bytes + b->bytes };
+	struct value *values = cel_scratch_values(m, joined.bytes);
+
+	if (!values)
+		return value_error(VALUE_ERROR_RANGE);
+	if (a->bytes)
+		memcpy(values, a->list, a->bytes * sizeof *values);
+	if (b->bytes)
+		memcpy(values + a->bytes, b->list, b->bytes * sizeof *values);
+	joined.list = values;
+	return joined;
+}
+
+static struct value list_index(const struct value *list, const struct value *at)
+{
+	if (at->i < 0 || at->i >= list->bytes)
+		return value_error(VALUE_ERROR_INDEX);
+	return list->list[at->i];
+}
+
+/* One of `count` (at least 1) ascending values is `x`: the last that is not above it. */
+static bool int_search(const struct value *list, uint32_t count, int64_t x)
+{
+	uint32_t low = 0;
+
+	while (count > 1) {
+		uint32_t half = count / 2;
+		low = list[low + half].i <= x ? low + half : low;
+		count -= half;
+	}
+	return list[low].i == x;
+}
+
+static bool string_search(const struct value *list, uint32_t count, const struct value *x)
+{
+	uint32_t low = 0, high = count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int order = string_order(&list[middle], x);
+		if (order == 0)
+			return true;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static struct value eval_time_shift(const struct zone *zone, const struct value *time)
+{
+	int64_t offset = zone ? zone_offset_s(zone, zone_second(time->i)) : 0;
+
+	return int_add(time->i, offset * SECOND_NS, TYPE_TIMESTAMP, VALUE_ERROR_RANGE);
+}
+
+static struct value eval_geo(enum cel_op op, double x, double y)
+{
+	double out = 0;
+	bool good;
+
+	switch (op) {
+	case OP_GEO_LAT_NEAR:
+		good = geo_lat_near(x, y, &out);
+		break;
+	case OP_GEO_LAT_FAR:
+		good = geo_lat_far(x, y, &out);
+		break;
+	case OP_GEO_LAT_COS:
+		good = geo_lat_cos(x, y, &out);
+		break;
+	case OP_GEO_LON_NEAR:
+		good = geo_lon_near(x, y, &out);
+		break;
+	default:
+		assert(op == OP_GEO_LON_FAR);
+		good = geo_lon_far(x, y, &out);
+	}
+	return good ? value_double(out) : value_error(VALUE_ERROR_RANGE);
 }
 
 /* c ? x : y, with y in the destination */
@@ -418,6 +520,38 @@ static inline __attribute__((always_inline)) struct value eval_step(struct machi
 	case OP_STRING_OF_DURATION:
 	case OP_STRING_OF_MONEY:
 		return eval_to_string(m, op, a);
+	case OP_INT_IN:
+		return value_bool(int_search(b->list, b->bytes, a->i));
+	case OP_STRING_IN:
+		return value_bool(string_search(b->list, b->bytes, a));
+	case OP_STRING_MATCHES:
+		return value_bool(regex_matches(b->compiled, a->s, a->bytes));
+	case OP_TIME_LOCAL:
+		return eval_time_shift(m->env->zone, a);
+	case OP_TIME_IN_ZONE:
+		return eval_time_shift(b->compiled, a);
+	case OP_GEO_LAT_NEAR:
+	case OP_GEO_LAT_FAR:
+	case OP_GEO_LAT_COS:
+	case OP_GEO_LON_NEAR:
+	case OP_GEO_LON_FAR:
+		return eval_geo(op, a->d, b->d);
+	case OP_GEO_KM:
+		return value_double(geo_km(a->d, b->d));
+	case OP_LIST_SIZE:
+		return value_of(TYPE_INT, a->bytes);
+	case OP_LIST_ADD:
+		return list_join(m, a, b);
+	case OP_LIST_INDEX:
+		return list_index(a, b);
+	case OP_LIST_EQ:
+		return lists_equal(m, a, b);
+	case OP_LIST_NE: {
+		struct value equal = lists_equal(m, a, b);
+		return equal.status == VALUE_OK ? value_bool(!equal.i) : equal;
+	}
+	case OP_LIST_IN:
+		return cel_list_in(m, a, b);
 	case OP_TIME_YEAR:
 	case OP_TIME_MONTH:
 	case OP_TIME_DATE:
@@ -446,24 +580,33 @@ static inline __attribute__((always_inline)) struct value eval_step(struct machi
 	return value_no_data();
 }
 
-static inline struct value eval_load(const struct cel_env *env, const struct cel_instruction *load)
+struct value cel_step(struct machine *m, enum cel_op op, const struct value *a, const struct value *b)
 {
-	assert(env->space[load->a]);
-	struct value v = env->space[load->a][load->b];
-	assert(v.status != VALUE_OK || v.type == load->flags);
+	if ((cel_op_rules[op].traits & OP_IS_STRICT) && (a->status | b->status))
+		return value_worse(a, b);
+	return eval_step(m, op, a, b, a);
+}
+
+struct value cel_load_value(const struct cel_env *env, unsigned space, uint32_t index, unsigned type)
+{
+	assert(space < SPACE_COUNT && env->space[space]);
+	struct value v = env->space[space][index];
+	assert(v.status != VALUE_OK || v.type == type);
 	return v;
 }
 
-struct value cel_eval(const struct cel_program *program, const struct cel_env *env)
+static struct value flat_eval(const struct cel_program *program, const struct cel_env *env)
 {
 	struct value r[PROGRAM_REGISTERS_MAX];
 	const struct value *const base[2] = { r, program->constants };
 	const struct cel_instruction *at = program->code, *end = at + program->instructions;
-	struct machine m = { .env = env };
+	struct machine m;
 
+	m.env = env;
+	m.scratch_used = 0;
 	assert(program->instructions > 0 && program->registers <= PROGRAM_REGISTERS_MAX);
 	for (; at < end && at->op == OP_LOAD; at++)
-		r[at->dst] = eval_load(env, at);
+		r[at->dst] = cel_load_value(env, at->a, at->b, at->flags);
 	for (; at < end; at++) {
 		const struct value *a = base[at->flags & 1] + at->a, *b = base[at->flags >> 1 & 1] + at->b;
 		if ((at->flags & OPERAND_STRICT) && (a->status | b->status))
@@ -471,9 +614,16 @@ struct value cel_eval(const struct cel_program *program, const struct cel_env *e
 		else
 			r[at->dst] = eval_step(&m, at->op, a, b, &r[at->dst]);
 	}
-	struct value result = r[end[-1].dst];
+	return r[end[-1].dst];
+}
+
+struct value cel_eval(const struct cel_program *program, const struct cel_env *env)
+{
+	struct value result = program->interpreted ? cel_interpret(program, env) : flat_eval(program, env);
+
 	if (result.status != VALUE_OK)
 		result = value_worse(&result, &result);
-	result.type = (uint8_t)program->type;
+	if (program->type != TYPE_NONE)
+		result.type = (uint8_t)program->type;
 	return result;
 }

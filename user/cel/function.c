@@ -5,7 +5,9 @@
  * In: a CALL whose arguments are checked. Out: its type and operation; timestamp("..") and its like over
  * a literal become the literal, so a text that cannot be read is an error at its place and not at run time.
  */
+#include "function.h"
 #include "convert.h"
+#include "regex.h"
 #include "tree.h"
 
 #include <assert.h>
@@ -13,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AS_FUNCTION = 1, AS_METHOD = 2, AS_BOTH = 3, ARGUMENTS_MAX = 2, FUNCTION_NAME_BYTES_MAX = 24 };
+enum { AS_FUNCTION = 1, AS_METHOD = 2, AS_BOTH = 3, ARGUMENTS_MAX = 4, FUNCTION_NAME_BYTES_MAX = 24 };
 
 struct function {
 	const char *name;
@@ -29,6 +31,15 @@ struct function {
 	}
 static const struct function functions[] = {
 	{ "size", AS_BOTH, 1, { TYPE_STRING }, TYPE_INT, OP_STRING_SIZE },
+	{ "size", AS_BOTH, 1, { TYPE_LIST }, TYPE_INT, OP_LIST_SIZE },
+	{ "matches", AS_BOTH, 2, { TYPE_STRING, TYPE_STRING }, TYPE_BOOL, OP_STRING_MATCHES },
+	{ "local", AS_FUNCTION, 1, { TYPE_TIMESTAMP }, TYPE_TIMESTAMP, OP_TIME_LOCAL },
+	{ "geo.km",
+	  AS_FUNCTION,
+	  4,
+	  { TYPE_DOUBLE, TYPE_DOUBLE, TYPE_DOUBLE, TYPE_DOUBLE },
+	  TYPE_DOUBLE,
+	  OP_GEO_KM },
 	{ "startsWith", AS_METHOD, 2, { TYPE_STRING, TYPE_STRING }, TYPE_BOOL, OP_STRING_STARTS },
 	{ "endsWith", AS_METHOD, 2, { TYPE_STRING, TYPE_STRING }, TYPE_BOOL, OP_STRING_ENDS },
 	{ "contains", AS_METHOD, 2, { TYPE_STRING, TYPE_STRING }, TYPE_BOOL, OP_STRING_CONTAINS },
@@ -77,14 +88,18 @@ static const char *const specials[] = { "has", "money" };
 bool cel_function_not_built(const char *name)
 {
 	static const char *const names[] = {
-		"exists", "exists_one", "existsOne", "all", "filter", "map",	       "matches",
-		"uint",	  "bytes",	"type",	     "dyn", "geo.km", "place.nearest", "local",
+		"uint", "bytes", "type", "dyn", "place.nearest",
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strcmp(names[i], name) == 0)
 			return true;
 	return false;
+}
+
+bool cel_function_is_dotted(const char *name)
+{
+	return strcmp(name, "geo.km") == 0 || strcmp(name, "place.nearest") == 0;
 }
 
 static bool op_is_accessor(unsigned op)
@@ -138,9 +153,8 @@ static bool refuse_unknown(struct compiler *c, const struct node *n)
 	if (near)
 		return cel_refuse(c, n->name_at, n->name, "a function; did you mean %s?", near);
 	return cel_refuse(c, n->name_at, n->name,
-			  "a function: has, size, startsWith, endsWith, contains, int, double, string, bool, "
-			  "timestamp, "
-			  "duration, money, getHours ..");
+			  "a function: has, size, startsWith, endsWith, contains, matches, int, double, "
+			  "string, bool, timestamp, duration, money, local, geo.km, getHours ..");
 }
 
 static bool check_count(struct compiler *c, const struct node *n, unsigned least, unsigned most)
@@ -257,11 +271,73 @@ static bool check_zone(struct compiler *c, struct node *n)
 		return true;
 	if (zone->kind != NODE_LITERAL || zone->type != TYPE_STRING)
 		return cel_refuse(c, zone->start, cel_type_name(zone->type),
-				  "a literal offset, as \"+02:00\" (not built yet: computed zones)");
-	if (!cel_offset_parse(zone->value.s, zone->value.bytes, &n->zone_s))
+				  "a literal offset, as \"+02:00\", or zone, as \"Europe/Madrid\" (not built "
+				  "yet: computed zones)");
+	if (cel_offset_parse(zone->value.s, zone->value.bytes, &n->zone_s))
+		return true;
+	if (!c->scope->zone)
 		return cel_refuse_text(c, zone->start, zone->end,
 				       "an offset, as \"+02:00\", or \"UTC\" (not built yet: zone names)");
+	n->zone = c->scope->zone(c->scope->ctx, zone->value.s, zone->value.bytes);
+	if (!n->zone)
+		return cel_refuse_text(c, zone->start, zone->end,
+				       "an offset, as \"+02:00\", or a zone, as \"Europe/Madrid\"");
+	n->zone_s = 0;
 	return true;
+}
+
+static bool refuse_pattern(struct compiler *c, const struct node *pattern, const struct regex_draft *draft,
+			   const struct regex_error *e)
+{
+	const char *at = pattern->value.s + e->offset;
+	char found[64];
+	size_t bytes;
+
+	if (draft->needed > REGEX_INSTRUCTIONS_MAX) {
+		snprintf(found, sizeof found, "a pattern of %llu instructions",
+			 (unsigned long long)draft->needed);
+		return cel_refuse(c, pattern->start, found, "%s", e->expected);
+	}
+	if (e->bytes == 0)
+		return cel_refuse(c, pattern->start, "the end of the pattern", "%s", e->expected);
+	bytes = e->bytes < sizeof found ? e->bytes : sizeof found - 1;
+	while (bytes < e->bytes && ((unsigned char)at[bytes] & 0xC0) == 0x80)
+		bytes--; /* between characters */
+	for (size_t i = 0; i < bytes; i++)
+		found[i] = at[i] ? at[i] : ' ';
+	found[bytes] = '\0';
+	return cel_refuse(c, pattern->start, found, "in the pattern %s", e->expected);
+}
+
+static const struct regex *regex_keep(struct arena *arena, const struct regex *from)
+{
+	struct regex *r = arena_take(arena, sizeof *r);
+	struct regex_instruction *code = arena_array(arena, struct regex_instruction, from->instructions);
+	struct regex_range *range = arena_array(arena, struct regex_range, from->ranges + 1);
+
+	if (!r || !code || !range)
+		return NULL;
+	memcpy(code, from->code, from->instructions * sizeof *code);
+	memcpy(range, from->range, from->ranges * sizeof *range);
+	*r = (struct regex){ from->instructions, from->ranges, code, range };
+	return r;
+}
+
+/* The pattern is compiled with the expression: its cost is known, and its mistakes are told at once. */
+static bool check_pattern(struct compiler *c, struct node *n)
+{
+	const struct node *pattern = n->list->sibling;
+	struct regex_draft draft;
+	struct regex_error e;
+
+	if (pattern->kind != NODE_LITERAL)
+		return cel_refuse_text(
+			c, pattern->start, pattern->end,
+			"a literal pattern, as r\"^[A-Z]{2}\": what is computed has no bounded cost");
+	if (!regex_compile(&draft, pattern->value.s, pattern->value.bytes, &e))
+		return refuse_pattern(c, pattern, &draft, &e);
+	n->regex = regex_keep(c->arena, &draft.regex);
+	return n->regex ? true : cel_refuse_memory(c);
 }
 
 static bool function_takes(const struct function *f, const struct node *n)
@@ -329,9 +405,25 @@ bool cel_check_call(struct compiler *c, struct node *n)
 	n->type = taken->result;
 	n->op = taken->op;
 	n->unit = taken->op == OP_NONE ? n->list->unit : UNIT_NONE;
+	assert(n->type != TYPE_LIST);
 	if (timed)
 		return check_zone(c, n);
+	if (n->op == OP_STRING_MATCHES)
+		return check_pattern(c, n);
 	if ((n->op == OP_TIME_OF_STRING || n->op == OP_DURATION_OF_STRING) && n->list->kind == NODE_LITERAL)
 		return literal_convert(c, n);
 	return true;
+}
+
+enum cel_op cel_function_find(const char *name, bool is_method, const uint8_t *types, unsigned count)
+{
+	for (size_t i = 0; i < FUNCTION_COUNT; i++) {
+		const struct function *f = &functions[i];
+		if (f->arguments != count || !(f->form & (is_method ? AS_METHOD : AS_FUNCTION)) ||
+		    strcmp(f->name, name) != 0)
+			continue;
+		if (memcmp(f->argument, types, count) == 0)
+			return f->op == OP_NONE ? OP_MOVE : (enum cel_op)f->op;
+	}
+	return OP_NONE;
 }

@@ -2,9 +2,9 @@
  * parse.c: tokens to a tree, by recursive descent over the grammar of cel-spec, doc/langdef.md.
  *
  * In: compiler.text. Out: nodes in compiler.temp, operands before what uses them. Chains of operators are
- * loops; what nests (parentheses, arguments, the second branch of ?:) is bounded by PROGRAM_DEPTH_MAX.
- * Constructs that are not built yet are refused here by name: lists but on the right of `in`, indices,
- * maps, messages, null, macros. Lists and macros will be node kinds of their own.
+ * loops; what nests (parentheses, arguments, lists, the second branch of ?:) is bounded by PROGRAM_DEPTH_MAX.
+ * Constructs that are not built are refused here by name: maps, messages, null. A macro (x.exists(e, ..)) is
+ * a node of its own; its variable is known while its body is parsed, and hides names of the scope.
  */
 #include "tree.h"
 
@@ -117,6 +117,119 @@ static bool parse_list(struct compiler *c, struct node *n, enum token_kind close
 	return token_take(c, close, expected);
 }
 
+/* [..], at the bracket */
+static struct node *parse_brackets(struct compiler *c)
+{
+	struct node head = { .count = 0 };
+	uint32_t start = c->token.start;
+
+	if (!cel_token_next(c) ||
+	    !parse_list(c, &head, TOKEN_BRACKET_CLOSE, "a comma, an operator or the closing ]"))
+		return NULL;
+	struct node *n = node_new(c, NODE_LIST, start, c->taken_end);
+	if (!n)
+		return NULL;
+	n->list = head.list;
+	n->count = head.count;
+	return n;
+}
+
+/* The variable that a name is, innermost first; NULL when it is none. */
+static const struct binder *binder_find(const struct compiler *c, const char *name)
+{
+	const struct binder *b = c->binder;
+
+	while (b && strcmp(b->name, name) != 0)
+		b = b->outer;
+	return b;
+}
+
+static enum cel_macro macro_find(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum cel_macro macro;
+	} macros[] = {
+		{ "exists", MACRO_EXISTS },	   { "all", MACRO_ALL }, { "exists_one", MACRO_EXISTS_ONE },
+		{ "existsOne", MACRO_EXISTS_ONE }, { "map", MACRO_MAP }, { "filter", MACRO_FILTER }
+	};
+
+	for (size_t i = 0; i < sizeof macros / sizeof macros[0]; i++)
+		if (strcmp(macros[i].name, name) == 0)
+			return macros[i].macro;
+	return MACRO_NONE;
+}
+
+/* The body of a macro, and for map perhaps a condition in front of it, up to the closing parenthesis. */
+static bool parse_macro_body(struct compiler *c, struct node *n)
+{
+	struct node *first = parse_expression(c), *second = NULL;
+
+	if (!first)
+		return false;
+	if (n->macro == MACRO_MAP && c->token.kind == TOKEN_COMMA) {
+		second = cel_token_next(c) ? parse_expression(c) : NULL;
+		if (!second)
+			return false;
+	}
+	n->operand[1] = n->macro == MACRO_MAP ? (second ? first : NULL) : first;
+	n->operand[2] = n->macro == MACRO_MAP ? (second ? second : first) : NULL;
+	return token_take(c, TOKEN_PAREN_CLOSE, "an operator or the closing )");
+}
+
+/* x.exists(e, ..), at the name of the macro. */
+static struct node *parse_macro(struct compiler *c, struct node *list, enum cel_macro macro)
+{
+	struct binder binder = { .list = list, .outer = c->binder };
+	struct node head = { .macro = macro };
+	uint32_t at = c->token.start;
+
+	binder.slot = c->binder ? (uint8_t)(c->binder->slot + 1) : 0;
+	if (binder.slot == MACRO_DEPTH_MAX) {
+		cel_refuse_text(c, at, c->token.end, "at most %d macros inside of each other",
+				MACRO_DEPTH_MAX);
+		return NULL;
+	}
+	if (!cel_token_next(c) || !token_take(c, TOKEN_PAREN_OPEN, "("))
+		return NULL;
+	if (c->token.kind != TOKEN_NAME || cel_token_opens_call(c)) {
+		token_refuse(c, "the name of a variable, as x in list.exists(x, x > 1)");
+		return NULL;
+	}
+	binder.name = cel_name_copy(c, c->token.start, c->token.end);
+	if (!binder.name || !cel_token_next(c) ||
+	    !token_take(c, TOKEN_COMMA, "a comma behind the variable, and a condition"))
+		return NULL;
+	c->binder = &binder;
+	bool parsed = parse_macro_body(c, &head);
+	c->binder = binder.outer;
+	struct node *n = parsed ? node_new(c, NODE_MACRO, list->start, c->taken_end) : NULL;
+	if (!n)
+		return NULL;
+	n->operand[0] = list;
+	n->operand[1] = head.operand[1];
+	n->operand[2] = head.operand[2];
+	n->macro = macro;
+	n->slot = binder.slot;
+	n->name_at = at;
+	return n;
+}
+
+/* x[i], at the bracket */
+static struct node *parse_index(struct compiler *c, struct node *list)
+{
+	struct node *index = cel_token_next(c) ? parse_expression(c) : NULL;
+
+	if (!index || !token_take(c, TOKEN_BRACKET_CLOSE, "an operator or the closing ]"))
+		return NULL;
+	struct node *n = node_new(c, NODE_INDEX, list->start, c->taken_end);
+	if (!n)
+		return NULL;
+	n->operand[0] = list;
+	n->operand[1] = index;
+	return n;
+}
+
 /* A call, at its opening parenthesis; `at` and `end` are where the function's name stands. */
 static struct node *parse_call(struct compiler *c, struct node *receiver, uint32_t at, uint32_t end)
 {
@@ -143,11 +256,29 @@ static bool call_is_refused(struct compiler *c, uint32_t start, uint32_t end)
 {
 	const char *name = cel_name_copy(c, start, end);
 
-	if (name && cel_function_not_built(name)) {
+	if (name && !c->scope->dynamic && cel_function_not_built(name)) {
 		cel_refuse(c, start, name, "not built yet: %s()", name);
 		return true;
 	}
 	return name == NULL;
+}
+
+/* geo.km(..): a function whose name has a dot. *end is behind its name, the token is its last part. */
+static bool name_is_dotted_function(struct compiler *c, uint32_t start, uint32_t *end)
+{
+	struct token dot = c->token;
+	uint32_t taken_end = c->taken_end;
+	const char *name;
+
+	if (c->token.kind != TOKEN_DOT || !cel_token_next(c))
+		return false;
+	*end = c->token.end;
+	name = c->token.kind == TOKEN_NAME ? cel_name_copy(c, start, *end) : NULL;
+	if (name && cel_function_is_dotted(name))
+		return true;
+	c->token = dot;
+	c->taken_end = taken_end;
+	return false;
 }
 
 /* A dotted name, or the call of a function. The last part is left to parse_members when it is a method. */
@@ -175,16 +306,32 @@ static struct node *parse_name(struct compiler *c)
 		if (!cel_token_next(c))
 			return NULL;
 	}
+	uint32_t function_end;
+	if (name_is_dotted_function(c, start, &function_end)) {
+		if (call_is_refused(c, start, function_end) || !cel_token_next(c))
+			return NULL;
+		return parse_call(c, NULL, start, function_end);
+	}
+	if (c->rc != 0)
+		return NULL;
 	if (c->token.kind == TOKEN_BRACE_OPEN) {
 		token_refuse(c, "an operator or the end (not built yet: message values)");
 		return NULL;
 	}
-	struct node *n = node_new(c, NODE_NAME, start, end);
+	const char *name = cel_name_copy(c, start, end);
+	if (!name)
+		return NULL;
+	const struct binder *binder = binder_find(c, name);
+	struct node *n = node_new(c, binder ? NODE_VARIABLE : NODE_NAME, start, end);
 	if (!n)
 		return NULL;
-	n->name = cel_name_copy(c, start, end);
-	n->name_bytes = n->name ? (uint32_t)strlen(n->name) : 0;
-	return n->name ? n : NULL;
+	n->name = name;
+	n->name_bytes = (uint32_t)strlen(name);
+	if (binder) {
+		n->operand[0] = binder->list;
+		n->slot = binder->slot;
+	}
+	return n;
 }
 
 static struct node *parse_parentheses(struct compiler *c)
@@ -214,12 +361,13 @@ static struct node *parse_primary(struct compiler *c)
 	case TOKEN_PAREN_OPEN:
 		return parse_parentheses(c);
 	case TOKEN_BRACKET_OPEN:
-		token_refuse(c, "a value (not built yet: lists, but on the right of `in`)");
-		return NULL;
+		return parse_brackets(c);
 	case TOKEN_BRACE_OPEN:
 		token_refuse(c, "a value (not built yet: maps)");
 		return NULL;
-	case TOKEN_DOT:
+	case TOKEN_DOT: /* .x, from the root of all names: there is no other */
+		if (c->scope->dynamic && cel_token_is_field(c))
+			return cel_token_next(c) ? parse_name(c) : NULL;
 		token_refuse(c, "a value (not built yet: names with a leading dot)");
 		return NULL;
 	default:
@@ -228,31 +376,39 @@ static struct node *parse_primary(struct compiler *c)
 	}
 }
 
+/* x.method(..), at the name of the method. */
+static struct node *parse_method(struct compiler *c, struct node *receiver)
+{
+	uint32_t start = c->token.start, end = c->token.end;
+
+	if (c->token.kind != TOKEN_NAME) {
+		token_refuse(c, "the name of a method");
+		return NULL;
+	}
+	if (!cel_token_opens_call(c)) {
+		token_refuse(c, "a method and its ( (not built yet: fields of what is computed)");
+		return NULL;
+	}
+	const char *name = cel_name_copy(c, start, end);
+	if (!name)
+		return NULL;
+	enum cel_macro macro = macro_find(name);
+	if (macro != MACRO_NONE)
+		return parse_macro(c, receiver, macro);
+	if (call_is_refused(c, start, end) || !cel_token_next(c))
+		return NULL;
+	return parse_call(c, receiver, start, end);
+}
+
 static struct node *parse_members(struct compiler *c)
 {
 	struct node *n = parse_primary(c);
 
-	while (n && c->token.kind == TOKEN_DOT) {
-		if (!cel_token_next(c))
-			return NULL;
-		uint32_t start = c->token.start, end = c->token.end;
-		if (c->token.kind != TOKEN_NAME) {
-			token_refuse(c, "the name of a method");
-			return NULL;
-		}
-		if (!cel_token_opens_call(c)) {
-			token_refuse(c, "a method and its ( (not built yet: fields of what is computed)");
-			return NULL;
-		}
-		/* geo.km(): the "receiver" is half of a function's name */
-		if (call_is_refused(c, n->kind == NODE_NAME && !n->parens ? n->start : start, end) ||
-		    call_is_refused(c, start, end) || !cel_token_next(c))
-			return NULL;
-		n = parse_call(c, n, start, end);
-	}
-	if (n && c->token.kind == TOKEN_BRACKET_OPEN) {
-		token_refuse(c, "an operator or the end (not built yet: indices)");
-		return NULL;
+	while (n && (c->token.kind == TOKEN_DOT || c->token.kind == TOKEN_BRACKET_OPEN)) {
+		if (c->token.kind == TOKEN_BRACKET_OPEN)
+			n = parse_index(c, n);
+		else
+			n = cel_token_next(c) ? parse_method(c, n) : NULL;
 	}
 	return n;
 }
@@ -323,34 +479,6 @@ static enum node_kind level_operator(unsigned level, enum token_kind token)
 	return NODE_LITERAL;
 }
 
-/* The list on the right of `in`, at its bracket. */
-static struct node *parse_in(struct compiler *c, struct node *left)
-{
-	struct node head = { .count = 0 };
-
-	if (c->token.kind != TOKEN_BRACKET_OPEN) {
-		token_refuse(c, "a list in brackets (not built yet: `in` over anything else)");
-		return NULL;
-	}
-	if (!cel_token_next(c) ||
-	    !parse_list(c, &head, TOKEN_BRACKET_CLOSE, "a comma, an operator or the closing ]"))
-		return NULL;
-	enum token_kind next = c->token.kind;
-	if (level_operator(LEVEL_SUM, next) != NODE_LITERAL ||
-	    level_operator(LEVEL_PRODUCT, next) != NODE_LITERAL || next == TOKEN_DOT ||
-	    next == TOKEN_BRACKET_OPEN) {
-		token_refuse(c, "an operator or the end (not built yet: lists that are computed)");
-		return NULL;
-	}
-	struct node *n = node_new(c, NODE_IN, left->start, c->taken_end);
-	if (!n)
-		return NULL;
-	n->operand[0] = left;
-	n->list = head.list;
-	n->count = head.count;
-	return n;
-}
-
 static struct node *parse_binary(struct compiler *c, unsigned level)
 {
 	if (level == LEVEL_UNARY)
@@ -363,10 +491,6 @@ static struct node *parse_binary(struct compiler *c, unsigned level)
 		uint32_t operator_at = c->token.start;
 		if (!cel_token_next(c))
 			return NULL;
-		if (kind == NODE_IN) {
-			left = parse_in(c, left);
-			continue;
-		}
 		struct node *right = parse_binary(c, level + 1);
 		struct node *n = right ? node_new(c, kind, left->start, right->end) : NULL;
 		if (!n)
@@ -374,6 +498,7 @@ static struct node *parse_binary(struct compiler *c, unsigned level)
 		n->operand[0] = left;
 		n->operand[1] = right;
 		n->name_at = operator_at;
+		right->right_of_in = kind == NODE_IN && right->kind == NODE_LIST && !c->scope->dynamic;
 		left = n;
 	}
 	return NULL;

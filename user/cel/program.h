@@ -92,7 +92,18 @@ enum {
 	X(STRING_OF_TIME, 1, STRING, F)                                                                      \
 	X(STRING_OF_DURATION, 1, STRING, F)                                                                  \
 	X(STRING_OF_MONEY, 1, STRING, F)                                                                     \
-	X(TIME_YEAR, 2, INT, F) /* b: seconds east of UTC */                                                 \
+	X(INT_IN, 2, BOOL, F)	       /* b: a constant list, ascending; bool, timestamp and duration too */ \
+	X(STRING_IN, 2, BOOL, F)       /* b: the same of strings, by bytes */                                \
+	X(STRING_MATCHES, 2, BOOL, F)  /* b: a constant struct regex */                                      \
+	X(TIME_LOCAL, 1, TIMESTAMP, S) /* in env->zone: its UTC reading is the local time */                 \
+	X(TIME_IN_ZONE, 2, TIMESTAMP, F) /* the same; b: a constant struct zone */                           \
+	X(GEO_LAT_NEAR, 2, DOUBLE, F)	 /* sin^2 of half the difference of two latitudes */                 \
+	X(GEO_LAT_FAR, 2, DOUBLE, F)	 /* .. of half their sum */                                          \
+	X(GEO_LAT_COS, 2, DOUBLE, F)	 /* product of their cosines */                                      \
+	X(GEO_LON_NEAR, 2, DOUBLE, F)	 /* sin^2 of half the difference of two longitudes */                \
+	X(GEO_LON_FAR, 2, DOUBLE, F)	 /* cos^2 of it */                                                   \
+	X(GEO_KM, 2, DOUBLE, F)		 /* from the haversine and one minus it */                           \
+	X(TIME_YEAR, 2, INT, F)		 /* b: seconds east of UTC */                                        \
 	X(TIME_MONTH, 2, INT, F)                                                                             \
 	X(TIME_DATE, 2, INT, F)                                                                              \
 	X(TIME_DAY_OF_MONTH, 2, INT, F)                                                                      \
@@ -105,7 +116,13 @@ enum {
 	X(DURATION_HOURS, 1, INT, F)                                                                         \
 	X(DURATION_MINUTES, 1, INT, F)                                                                       \
 	X(DURATION_SECONDS, 1, INT, F)                                                                       \
-	X(DURATION_MILLISECONDS, 1, INT, F)
+	X(DURATION_MILLISECONDS, 1, INT, F)                                                                  \
+	X(LIST_SIZE, 1, INT, F) /* from here on interpreted only; elements keep their own result */          \
+	X(LIST_ADD, 2, LIST, S)                                                                              \
+	X(LIST_INDEX, 2, NONE, S)                                                                            \
+	X(LIST_EQ, 2, BOOL, S)                                                                               \
+	X(LIST_NE, 2, BOOL, S)                                                                               \
+	X(LIST_IN, 2, BOOL, N) /* a == an element of b */
 
 enum cel_op {
 	OP_NONE = 0,

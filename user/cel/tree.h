@@ -10,6 +10,7 @@
 
 #include <cel/cel.h>
 #include <cel/program.h>
+#include <cel/term.h>
 
 enum token_kind {
 	TOKEN_END,
@@ -56,13 +57,17 @@ struct token {
 enum node_kind {
 	NODE_LITERAL,
 	NODE_NAME,
-	NODE_CALL, /* arguments in `list`, the receiver of a method first */
+	NODE_VARIABLE, /* of a macro; operand[0] is the list that it runs over */
+	NODE_LIST,     /* elements in `list` */
+	NODE_INDEX,    /* operand[0] [ operand[1] ] */
+	NODE_MACRO,    /* operand[0] the list, [1] the condition (NULL: none), [2] what map makes */
+	NODE_CALL,     /* arguments in `list`, the receiver of a method first */
 	NODE_NOT,
 	NODE_NEGATE,
 	NODE_AND,
 	NODE_OR,
 	NODE_CHOICE, /* operand[0] ? [1] : [2] */
-	NODE_IN,     /* operand[0] in `list` */
+	NODE_IN,     /* operand[0] in operand[1] */
 	NODE_EQ,
 	NODE_NE,
 	NODE_LT,
@@ -80,6 +85,7 @@ struct node {
 	enum node_kind kind;
 	bool parens;	     /* start and end include a pair of parentheses */
 	bool is_method;	     /* CALL */
+	bool right_of_in;    /* LIST: stands for its elements, and is no value */
 	uint32_t start, end; /* bytes of the text */
 	struct node *next;   /* in order of creation */
 	struct node *operand[3];
@@ -88,14 +94,19 @@ struct node {
 	const char *name; /* NAME: dotted; CALL: the function */
 	uint32_t name_bytes, name_at;
 	struct value value; /* LITERAL; NAME of a constant */
+	enum cel_macro macro;
+	uint8_t slot; /* VARIABLE, MACRO */
 
 	/* from check.c */
 	enum value_type type;
-	enum value_unit unit;
-	enum cel_op op; /* CALL and arithmetic; OP_NONE: the operand as it is */
-	bool swap;	/* operands in the other order */
+	enum value_unit unit;	 /* of a list: of its elements */
+	enum value_type element; /* LIST types: TYPE_NONE for the empty list, which takes any */
+	enum cel_op op;		 /* CALL and arithmetic; OP_NONE: the operand as it is */
+	bool swap;		 /* operands in the other order */
 	struct cel_symbol symbol;
-	int64_t zone_s; /* CALL: second operand of a time accessor */
+	int64_t zone_s;		   /* CALL: second operand of a time accessor */
+	const struct zone *zone;   /* the same by name; NULL: none */
+	const struct regex *regex; /* CALL of matches, in compiler.arena */
 
 	/* from compile.c: the value's number */
 	uint32_t part;
@@ -106,11 +117,20 @@ enum {
 	NODES_MAX = 8 * PROGRAM_INSTRUCTIONS_MAX, /* constants need no instruction */
 };
 
+/* The variable of a macro, while its body is parsed. */
+struct binder {
+	const char *name;
+	struct node *list;
+	uint8_t slot;
+	const struct binder *outer;
+};
+
 struct compiler {
 	const char *text;
 	uint32_t len;
 	const struct cel_scope *scope;
 	struct arena temp;
+	struct arena *arena; /* the program's */
 	struct cel_error *error;
 	int rc; /* 0, -EINVAL with *error filled, -ENOMEM; the first sticks */
 
@@ -120,6 +140,7 @@ struct compiler {
 	uint32_t taken_end; /* where the last taken one ended */
 	unsigned depth, nodes;
 	struct node *first, *last;
+	const struct binder *binder; /* innermost */
 };
 
 /* error.c: fills the error unless there is one, and returns false. */
@@ -146,13 +167,24 @@ struct node *cel_parse(struct compiler *c);
 
 /* check.c: types of all nodes */
 bool cel_check(struct compiler *c, const struct node *root, enum value_type want);
+/* check.c: a node of scope->dynamic: names are resolved, the rest waits for the evaluation */
+bool cel_check_names(struct compiler *c);
+bool cel_check_compare(struct compiler *c, enum node_kind kind, const struct node *left,
+		       const struct node *right);
+
+/* check_list.c: types of lists and of what takes them */
+bool cel_check_list(struct compiler *c, struct node *n);
+bool cel_check_index(struct compiler *c, struct node *n);
+bool cel_check_macro(struct compiler *c, struct node *n);
+bool cel_check_variable(struct compiler *c, struct node *n);
+/* Two lists in one operation; the type of elements goes to *n when it is not NULL. */
+bool cel_check_lists(struct compiler *c, enum node_kind kind, const struct node *left,
+		     const struct node *right, struct node *n);
 
 /* function.c */
 bool cel_function_not_built(const char *name);
 bool cel_check_call(struct compiler *c, struct node *n);
-
-/* compile.c */
-bool cel_program_build(struct compiler *c, const struct node *root, struct arena *arena,
-		       struct cel_program *out);
+/* Names of functions with a dot ("geo.km"). */
+bool cel_function_is_dotted(const char *name);
 
 #endif

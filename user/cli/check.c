@@ -211,6 +211,7 @@ static int check_directory(const struct options *o)
 	rc = catalogue_compile_dir(o->dir, &c, &problems);
 	if (rc == 0) {
 		catalogue_summary_print(c, stdout);
+		catalogue_conditions_print(c, stdout);
 		if (o->interest) {
 			putchar('\n');
 			catalogue_interest_print(c, stdout);

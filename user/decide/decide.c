@@ -21,16 +21,13 @@ static void hit_end(struct ledger *ledger, struct hit *hit, enum hit_outcome out
 }
 
 /* The first channel of the subscription's own list, else of the rule's (decisions 25). */
-static uint8_t channel_choose(struct decide *d, const struct cat_rule *rule, const struct hit *hit,
+static uint8_t channel_choose(const struct cat_rule *rule, const struct hit *hit,
 			      const struct row_cursor *cursor)
 {
-	if (hit->holder) {
-		row_subscription_read(cursor, &d->subscription);
-		if (d->subscription.channel_count)
-			return d->subscription.channels[0];
-	}
+	int own = hit->holder ? row_subscription_channel(cursor) : -1;
+
 	assert(rule->channel_count > 0); /* the compiler gives a rule without a list all channels */
-	return rule->channels[0];
+	return own >= 0 ? (uint8_t)own : rule->channels[0];
 }
 
 static bool row_known(const struct row *row)
@@ -54,11 +51,18 @@ static uint32_t recipients_of_critical(const struct event *e, uint64_t out[RECIP
 	return n;
 }
 
-static bool notice_add(struct decide *d, struct store *store, uint32_t hit, uint8_t channel,
-		       uint64_t recipient, const struct row *row, struct ledger *ledger)
+/* The recipient's row: the hit's or the event's own where it is theirs, since the run has them at hand. */
+static const struct row *recipient_row(struct store *store, const struct event *e, const struct hit *hit,
+				       uint64_t recipient)
 {
-	if (!row)
-		row = store_customer(store, recipient);
+	if (hit->holder)
+		return hit->holder;
+	return recipient == e->header->customer ? e->actor : store_customer(store, recipient);
+}
+
+static bool notice_add(struct decide *d, uint32_t hit, uint8_t channel, uint64_t recipient,
+		       const struct row *row, struct ledger *ledger)
+{
 	if (!row_known(row))
 		return false;
 	d->notices[d->notice_count++] =
@@ -80,13 +84,14 @@ static void hit_decide(struct decide *d, struct store *store, const struct catal
 		hit_end(ledger, hit, HIT_SUPPRESSED, SUPPRESSED_STALE);
 		return;
 	}
-	uint8_t channel = channel_choose(d, rule, hit, cursor);
+	uint8_t channel = channel_choose(rule, hit, cursor);
 	if (hit->holder)
 		recipients[0] = hit->holder->key;
 	else
 		count = recipients_of_critical(e, recipients);
 	for (uint32_t i = 0; i < count; i++)
-		told += notice_add(d, store, index, channel, recipients[i], hit->holder, ledger);
+		told += notice_add(d, index, channel, recipients[i],
+				   recipient_row(store, e, hit, recipients[i]), ledger);
 	if (told)
 		hit_end(ledger, hit, HIT_NOTICED, SUPPRESSED_NONE);
 	else

@@ -20,7 +20,6 @@ enum { RUN_NOTICES_MAX = 4096 };
 struct decide {
 	struct notice notices[RUN_NOTICES_MAX];
 	uint32_t notice_count;
-	struct row_subscription subscription; /* scratch */
 };
 
 /*

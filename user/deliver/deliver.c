@@ -35,6 +35,15 @@ void deliver_run_done(void *ctx, uint32_t chunk)
 	outbox_unpin(((struct deliver *)ctx)->outbox, chunk);
 }
 
+static void up_set(struct deliver *d, struct deliver_gateway *g, bool up)
+{
+	uint32_t peer = (uint32_t)(g - d->gateway);
+	uint64_t bit = UINT64_C(1) << peer % 64;
+
+	g->up = up;
+	d->up[peer / 64] = up ? d->up[peer / 64] | bit : d->up[peer / 64] & ~bit;
+}
+
 static struct deliver_sent *sent_at(struct deliver_gateway *g, uint32_t i)
 {
 	return &g->sent[i % GATEWAY_WINDOW_MESSAGES];
@@ -104,7 +113,7 @@ void deliver_gateway_down(void *ctx, uint16_t peer)
 
 	if (!g->up)
 		return;
-	g->up = false;
+	up_set(d, g, false);
 	sent_return(d, g);
 }
 
@@ -133,7 +142,7 @@ uint64_t deliver_gateway_up(void *ctx, uint16_t peer, struct conn *conn, const u
 	g->head = g->tail = 0;
 	g->unaccepted = 0;
 	g->accepted = 0;
-	g->up = true;
+	up_set(d, g, true);
 	g->conn = conn->number + 1;
 	g->generation = conn->generation;
 	g->session = conn->session;
@@ -153,22 +162,8 @@ static bool zero_copy_pays(const struct deliver *d, uint32_t bytes)
 	       !(c->zero_copy_copied >= 8 && c->zero_copy_copied == c->zero_copy_sends);
 }
 
-/* Writes the session's sequence into the headers of a run. */
-static void run_number(const struct outbox_run *run, uint64_t sequence)
-{
-	uint32_t at = 0;
-
-	for (uint32_t i = 0; i < run->frames; i++, sequence++) {
-		uint32_t length;
-		memcpy(&length, run->data + at, sizeof length);
-		memcpy(run->data + at + offsetof(struct frame_header, sequence), &sequence, sizeof sequence);
-		at += length;
-	}
-	assert(at == run->bytes);
-}
-
 /* The next run for a gateway: critical queues first, in turn within a lane. */
-static bool run_take(struct deliver *d, struct deliver_gateway *g, struct outbox_run *run)
+static bool run_take(struct deliver *d, struct deliver_gateway *g, uint32_t bytes_max, struct outbox_run *run)
 {
 	uint32_t lane = g->queue_count / 2, room = GATEWAY_WINDOW_MESSAGES - g->unaccepted;
 
@@ -176,10 +171,42 @@ static bool run_take(struct deliver *d, struct deliver_gateway *g, struct outbox
 		return false;
 	for (uint32_t i = 0; i < g->queue_count; i++) {
 		uint32_t in_lane = (i % lane + g->turn) % lane;
-		if (outbox_take(d->outbox, g->queues[i / lane * lane + in_lane], room, SEND_BYTES_MAX, run))
+		if (outbox_take(d->outbox, g->queues[i / lane * lane + in_lane], room, bytes_max,
+				g->next_sequence, run))
 			return true;
 	}
 	return false;
+}
+
+static void run_note(struct deliver *d, struct deliver_gateway *g, const struct outbox_run *run)
+{
+	*sent_at(g, g->tail++) = (struct deliver_sent){ .first_sequence = g->next_sequence,
+							.sent_ns = d->now_ns,
+							.ordinal = run->ordinal,
+							.queue = run->queue,
+							.count = run->frames };
+	g->next_sequence += run->frames;
+	g->unaccepted += run->frames;
+	g->turn++;
+	d->messages_sent += run->frames;
+	outbox_pin(d->outbox, run->chunk);
+}
+
+/* Runs for one send. Returns how many. */
+static uint32_t runs_take(struct deliver *d, struct deliver_gateway *g, struct conn_part *parts,
+			  uint32_t *bytes)
+{
+	struct outbox_run run;
+	uint32_t n = 0;
+
+	*bytes = 0;
+	while (n < CONN_RUN_PARTS_MAX && *bytes < SEND_BYTES_MAX &&
+	       run_take(d, g, SEND_BYTES_MAX - *bytes, &run)) {
+		run_note(d, g, &run);
+		parts[n++] = (struct conn_part){ .data = run.data, .bytes = run.bytes, .chunk = run.chunk };
+		*bytes += run.bytes;
+	}
+	return n;
 }
 
 static bool gateway_is_silent(const struct deliver *d, struct deliver_gateway *g)
@@ -195,8 +222,10 @@ static bool gateway_is_silent(const struct deliver *d, struct deliver_gateway *g
 static void gateway_pump(struct deliver *d, struct deliver_gateway *g)
 {
 	struct conn *conn = &d->conns->conn[g->conn - 1];
-	struct outbox_run run;
+	struct conn_part parts[CONN_RUN_PARTS_MAX];
+	uint32_t bytes;
 
+	assert(g->up);
 	if (gateway_is_silent(d, g) && conn->generation == g->generation && !conn->closing) {
 		log_warning("a gateway acknowledged nothing for %d s: cut off, its messages wait for another "
 			    "or for its return",
@@ -205,25 +234,16 @@ static void gateway_pump(struct deliver *d, struct deliver_gateway *g)
 		conn_cut(d->conns, conn); /* ingest journals that it is down, and the legs go back */
 		return;
 	}
-	if (conn->generation != g->generation || !conn_idle(conn) || !run_take(d, g, &run))
+	if (conn->generation != g->generation || !conn_idle(conn))
 		return;
-	run_number(&run, g->next_sequence);
-	*sent_at(g, g->tail++) = (struct deliver_sent){ .first_sequence = g->next_sequence,
-							.sent_ns = d->now_ns,
-							.ordinal = run.ordinal,
-							.queue = run.queue,
-							.count = run.frames };
-	g->next_sequence += run.frames;
-	g->unaccepted += run.frames;
-	g->turn++;
-	d->messages_sent += run.frames;
-	outbox_pin(d->outbox, run.chunk);
-	conn_send_run(d->conns, conn, run.data, run.bytes, run.chunk, zero_copy_pays(d, run.bytes));
+	uint32_t count = runs_take(d, g, parts, &bytes);
+	if (count)
+		conn_send_run(d->conns, conn, parts, count, zero_copy_pays(d, bytes));
 }
 
 void deliver_pump(struct deliver *d)
 {
-	for (uint32_t i = 0; i < PEERS_MAX; i++)
-		if (d->gateway[i].up)
-			gateway_pump(d, &d->gateway[i]);
+	for (uint32_t word = 0; word < PEERS_MAX / 64; word++)
+		for (uint64_t left = d->up[word]; left; left &= left - 1)
+			gateway_pump(d, &d->gateway[word * 64 + (uint32_t)__builtin_ctzll(left)]);
 }

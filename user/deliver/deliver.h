@@ -1,6 +1,7 @@
 /*
  * deliver: the stage where messages leave: legs out of the outbox to the gateways that serve their channel,
- * critical lane first, numbered per session, one send in flight per connection, zero-copy where it pays.
+ * critical lane first, numbered per session, one send in flight per connection, zero-copy where it pays. A
+ * send takes what waits in several queues, so that a busy lane does not keep the next from leaving.
  *
  * Who owns the bytes: the outbox, pinned from the send to its completion or, zero-copy, its notification. A
  * leg sent and not accepted when its gateway goes is returned, and sent again with the may-be-a-repeat flag.
@@ -16,8 +17,10 @@
 #include <journal/format.h>
 #include <uring/conn.h>
 
+_Static_assert(PEERS_MAX % 64 == 0, "deliver.up has whole words");
+
 enum zero_copy { ZERO_COPY_AUTO, ZERO_COPY_ON, ZERO_COPY_OFF };
-enum { ZERO_COPY_BYTES_MIN = 16 << 10, SEND_BYTES_MAX = 64 << 10 };
+enum { ZERO_COPY_BYTES_MIN = 16 << 10, SEND_BYTES_MAX = 192 << 10 };
 
 /* Legs on their way to one gateway, in the order of its session's sequence. */
 struct deliver_sent {
@@ -44,6 +47,7 @@ struct deliver {
 	struct outbox *outbox;
 	enum zero_copy zero_copy;
 	struct deliver_gateway *gateway; /* [PEERS_MAX], taken at init */
+	uint64_t up[PEERS_MAX / 64];	 /* a bit per gateway that is up: most are not, and each is large */
 	int64_t now_ns;			 /* monotonic, set by the loop */
 	uint64_t messages_sent, resent, silent_cut;
 };

@@ -1,7 +1,12 @@
 /*
  * message.c: a notice becomes the frame that its gateway will get, with sequence 0 and flags 0 (deliver
- * writes them when it sends). The text is rendered into a scratch buffer on the stack of the caller's frame
- * and copied once, since MessagePack wants its length first.
+ * writes them when it sends). A frame is put together from what was encoded when the catalogue was put in
+ * force, and the event's own between: header | map and key | id | lead of the channel | recipient | part of
+ * channel, language and category | text | tail of the rule.
+ *
+ * Prepared stretches are copied at their whole width and overwritten by what follows, since a copy of a fixed
+ * number of bytes is a few instructions. The text is rendered on the stack and copied once: MessagePack wants
+ * its length first.
  *
  * What can go wrong: the outbox is full (-ENOBUFS); a text is never too long, it is cut at the channel's
  * length.
@@ -16,7 +21,137 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { BODY_FIXED_BYTES_MAX = 2048 };
+enum { BODY_FIXED_BYTES_MAX = 2048, LEAD_BYTES = 95, PART_BYTES = 191, PART_NEAR_BYTES = 64 };
+
+struct message_lead {
+	struct key128 leg; /* legs_name of the channel's leg */
+	uint8_t bytes;
+	char text[LEAD_BYTES];
+};
+
+struct message_part {
+	uint8_t bytes;
+	char text[PART_BYTES];
+};
+
+static const char id_head[MESSAGE_ID_OFFSET - FRAME_HEADER_BYTES] = "\x89\xa2id\xc4\x10";
+enum { PARTS_MAX = CHANNELS_MAX * LANGUAGES_MAX * CATEGORY_COUNT };
+
+/* ---- what is encoded beforehand ---- */
+
+static const char *category_name(enum message_category category)
+{
+	static const char *const names[] = {
+#define X(value, name) [value] = #name,
+		MESSAGE_CATEGORIES(X)
+#undef X
+	};
+	return names[category];
+}
+
+static void hash_hex(struct hash128 hash, char out[32])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 16; i++) {
+		out[i] = digits[hash.high >> (60 - 4 * i) & 15];
+		out[16 + i] = digits[hash.low >> (60 - 4 * i) & 15];
+	}
+}
+
+static uint8_t written(const struct pack_writer *w)
+{
+	assert(!w->overflow);
+	return (uint8_t)pack_bytes(w);
+}
+
+static void lead_encode(struct message_lead *lead, const struct cat_channel *channel)
+{
+	struct pack_writer w;
+	char leg[NAME_BYTES_MAX + 3];
+
+	strcpy(stpcpy(leg, channel->name), "/1");
+	pack_writer_init(&w, lead->text, sizeof lead->text);
+	pack_text(&w, "leg");
+	pack_text(&w, leg);
+	pack_text(&w, "recipient");
+	lead->bytes = written(&w);
+	lead->leg = legs_name(leg, (uint32_t)strlen(leg));
+}
+
+static void part_encode(struct message_part *part, const char *channel, const char *language,
+			enum message_category category)
+{
+	struct pack_writer w;
+
+	pack_writer_init(&w, part->text, sizeof part->text);
+	pack_text(&w, "channel");
+	pack_text(&w, channel);
+	pack_text(&w, "lang");
+	pack_text(&w, language);
+	pack_text(&w, "category");
+	pack_text(&w, category_name(category));
+	pack_text(&w, "text");
+	part->bytes = written(&w);
+}
+
+static void tail_encode(struct message_part *tail, const char *rule, const char hex[32])
+{
+	struct pack_writer w;
+
+	pack_writer_init(&w, tail->text, sizeof tail->text);
+	pack_text(&w, "rule");
+	pack_text(&w, rule);
+	pack_text(&w, "catalogue");
+	pack_string(&w, hex, 32);
+	tail->bytes = written(&w);
+}
+
+int message_forms_init(struct message_forms *f)
+{
+	*f = (struct message_forms){ 0 };
+	int rc = region_init(&f->region, CHANNELS_MAX * sizeof *f->leads + PARTS_MAX * sizeof *f->parts +
+						 RULES_MAX * sizeof *f->tails + 4096);
+	if (rc)
+		return rc;
+	f->leads = region_take(&f->region, CHANNELS_MAX * sizeof *f->leads);
+	f->parts = region_take(&f->region, PARTS_MAX * sizeof *f->parts);
+	f->tails = region_take(&f->region, RULES_MAX * sizeof *f->tails);
+	assert(f->tails);
+	return 0;
+}
+
+void message_forms_deinit(struct message_forms *f)
+{
+	region_deinit(&f->region);
+}
+
+static struct message_part *part_of(const struct message_forms *f, unsigned channel, unsigned language,
+				    unsigned category)
+{
+	return &f->parts[(channel * f->languages + language) * CATEGORY_COUNT + category];
+}
+
+void message_forms_use(struct message_forms *f, const struct catalogue *c)
+{
+	char hex[32];
+
+	assert(c->channel_count <= CHANNELS_MAX && c->language_count <= LANGUAGES_MAX);
+	hash_hex(c->hash, hex);
+	f->catalogue = c->hash;
+	f->languages = c->language_count;
+	for (unsigned i = 0; i < c->channel_count; i++) {
+		lead_encode(&f->leads[i], &c->channels[i]);
+		for (unsigned l = 0; l < c->language_count; l++)
+			for (unsigned k = 1; k < CATEGORY_COUNT; k++)
+				part_encode(part_of(f, i, l, k), c->channels[i].name, c->languages[l].tag,
+					    (enum message_category)k);
+	}
+	for (unsigned i = c->critical_first; i < c->rule_count; i++) /* fraud rules say nothing */
+		tail_encode(&f->tails[i], c->rules[i].name, hex);
+}
+
+/* ---- one message ---- */
 
 void message_id(const struct source_identity *source, uint64_t sequence, const char *rule,
 		const char *subscription, uint32_t subscription_bytes, uint64_t recipient, uint8_t out[16])
@@ -34,92 +169,87 @@ void message_id(const struct source_identity *source, uint64_t sequence, const c
 	*at++ = 0;
 	memcpy(at, &recipient, 8);
 	at += 8;
-	XXH128_canonical_t canonical;
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(text, (size_t)(at - text)));
-	memcpy(out, canonical.digest, 16);
+	XXH128_hash_t hash = XXH3_128bits(text, (size_t)(at - text));
+	uint64_t canonical[2] = { __builtin_bswap64(hash.high64), __builtin_bswap64(hash.low64) };
+	memcpy(out, canonical, sizeof canonical);
 }
 
-static void hash_hex(struct hash128 hash, char out[32])
+uint16_t message_language(const struct store *store, const struct catalogue *c, const struct row *recipient)
 {
-	static const char digits[] = "0123456789abcdef";
-
-	for (unsigned i = 0; i < 16; i++) {
-		out[i] = digits[hash.high >> (60 - 4 * i) & 15];
-		out[16 + i] = digits[hash.low >> (60 - 4 * i) & 15];
-	}
+	if (c->attribute_language < 0)
+		return c->language;
+	struct value v = row_attribute(store, c, recipient, (uint16_t)c->attribute_language);
+	if (v.status != VALUE_OK || v.type != TYPE_STRING)
+		return c->language;
+	return (uint16_t)catalogue_language_find(c, v.s, v.bytes);
 }
 
-/* The recipient's language: its attribute, falling back to the bank's (decisions 26). */
-static uint16_t language_choose(const struct catalogue *c, const struct cel_env *env)
+uint32_t message_reads(const struct catalogue *c, const struct cat_rule *rule, uint16_t language)
 {
-	if (c->attribute_language >= 0) {
-		const struct value *v = &env->space[SPACE_PROFILE][c->attribute_language];
-		if (v->status == VALUE_OK && v->type == TYPE_STRING)
-			return (uint16_t)catalogue_language_find(c, v->s, v->bytes);
-	}
-	return c->language;
+	return text_reads(text_find(c, rule->message, &language));
 }
 
-struct message_parts {
-	uint8_t id[16];
-	const char *channel, *language, *rule;
-	enum message_category category;
-	uint64_t recipient;
-	const char *text;
-	size_t text_bytes;
-};
-
-static const char *category_name(enum message_category category)
+static char *part_copy(char *to, const struct message_part *part)
 {
-	static const char *const names[] = {
-#define X(value, name) [value] = #name,
-		MESSAGE_CATEGORIES(X)
-#undef X
-	};
-	return names[category];
+	memcpy(to, part->text, PART_NEAR_BYTES);
+	if (part->bytes > PART_NEAR_BYTES)
+		memcpy(to + PART_NEAR_BYTES, part->text + PART_NEAR_BYTES, PART_BYTES - PART_NEAR_BYTES);
+	return to + part->bytes;
 }
 
-/* Keys in the order of decisions 28. Returns the body's bytes. */
-static size_t body_encode(const struct message_parts *m, struct hash128 catalogue, void *out, size_t room)
+static char *uint_copy(char *to, uint64_t u)
 {
 	struct pack_writer w;
-	char leg[NAME_BYTES_MAX + 3], hex[32];
 
-	strcpy(stpcpy(leg, m->channel), "/1");
-	hash_hex(catalogue, hex);
-	pack_writer_init(&w, out, room);
-	pack_map(&w, 9);
-	pack_text(&w, "id");
-	pack_binary(&w, m->id, 16);
-	pack_text(&w, "leg");
-	pack_text(&w, leg);
-	pack_text(&w, "recipient");
-	pack_uint(&w, m->recipient);
-	pack_text(&w, "channel");
-	pack_text(&w, m->channel);
-	pack_text(&w, "lang");
-	pack_text(&w, m->language);
-	pack_text(&w, "category");
-	pack_text(&w, category_name(m->category));
-	pack_text(&w, "text");
-	pack_string(&w, m->text, m->text_bytes);
-	pack_text(&w, "rule");
-	pack_text(&w, m->rule);
-	pack_text(&w, "catalogue");
-	pack_string(&w, hex, sizeof hex);
-	assert(!w.overflow);
-	return pack_bytes(&w);
+	pack_writer_init(&w, to, 9);
+	pack_uint(&w, u);
+	return to + pack_bytes(&w);
 }
 
-static void header_encode(char *out, const struct event *e, const struct message_parts *m, size_t body_bytes)
+/* A string of MessagePack, shortest form. */
+static char *text_copy(char *to, const char *text, size_t bytes)
+{
+	if (bytes < 32) {
+		*to++ = (char)(0xa0 | bytes);
+	} else if (bytes < 256) {
+		*to++ = (char)0xd9;
+		*to++ = (char)bytes;
+	} else {
+		*to++ = (char)0xda;
+		*to++ = (char)(bytes >> 8);
+		*to++ = (char)bytes;
+	}
+	memcpy(to, text, bytes);
+	return to + bytes;
+}
+
+/* Keys in the order of decisions 28. Returns the frame's end. */
+static char *body_encode(const struct message_context *m, const struct notice *notice,
+			 const struct cat_rule *rule, uint16_t language, const char *text, size_t text_bytes,
+			 char *body)
+{
+	const struct message_forms *f = m->forms;
+	const struct message_lead *lead = &f->leads[notice->channel];
+	char *at = body + sizeof id_head + MESSAGE_ID_BYTES; /* the id is there */
+
+	memcpy(body, id_head, sizeof id_head);
+	memcpy(at, lead->text, LEAD_BYTES);
+	at = uint_copy(at + lead->bytes, notice->recipient);
+	at = part_copy(at, part_of(f, notice->channel, language, rule->category));
+	at = text_copy(at, text, text_bytes);
+	return part_copy(at, &f->tails[rule->number]);
+}
+
+static void header_encode(char *out, const struct event *e, const struct cat_rule *rule, uint64_t recipient,
+			  size_t bytes)
 {
 	const struct frame_header *from = e->header;
 	struct frame_header header = {
-		.length = (uint32_t)(FRAME_HEADER_BYTES + body_bytes),
+		.length = (uint32_t)bytes,
 		.version = FRAME_VERSION,
 		.kind = FRAME_MESSAGE,
-		.type = (uint16_t)m->category,
-		.customer = m->recipient,
+		.type = (uint16_t)rule->category,
+		.customer = recipient,
 		.account = from->account,
 		.time = from->time,
 		.amount = from->amount,
@@ -129,43 +259,43 @@ static void header_encode(char *out, const struct event *e, const struct message
 	memcpy(out, &header, sizeof header); /* frames stand back to back, at any address */
 }
 
-int message_make(const struct message_context *context, struct outbox *outbox, const struct notice *notice,
-		 const struct cel_env *env, const char *subscription, uint32_t subscription_bytes,
-		 struct ledger *ledger, struct ledger_rule *by_rule)
+static void leg_count(const struct message_context *m, uint16_t rule, uint16_t slot, uint32_t no_data)
 {
-	const struct catalogue *c = context->catalogue;
-	const struct hit *hit = &context->hits[notice->hit];
-	const struct event *e = &context->events[hit->event];
+	m->ledger->legs_made++;
+	m->ledger->legs[LEG_QUEUED]++;
+	m->ledger->text_no_data += no_data;
+	m->by_rule[rule].legs[slot]++;
+}
+
+int message_make(const struct message_context *m, const struct notice *notice, uint16_t language,
+		 const struct cel_env *env, const char *subscription, uint32_t subscription_bytes)
+{
+	const struct catalogue *c = m->catalogue;
+	const struct hit *hit = &m->hits[notice->hit];
+	const struct event *e = &m->events[hit->event];
 	const struct cat_rule *rule = &c->rules[hit->rule];
-	const struct cat_channel *channel = &c->channels[notice->channel];
-	uint16_t slot = context->channel_slot[notice->channel];
+	uint16_t slot = m->channel_slot[notice->channel];
 	char text[TEXT_BYTES_MAX];
 	uint32_t no_data = 0;
 
-	uint16_t language = language_choose(c, env);
+	assert(m->forms->catalogue.low == c->hash.low && m->forms->catalogue.high == c->hash.high);
 	const struct cat_text *found = text_find(c, rule->message, &language);
-	struct message_parts m = { .channel = channel->name,
-				   .language = c->languages[language].tag,
-				   .rule = rule->name,
-				   .category = rule->category,
-				   .recipient = notice->recipient,
-				   .text = text };
-	m.text_bytes = text_render(c, found, language, env, channel->text_max, text, sizeof text, &no_data);
-	message_id(&context->sources[e->source], e->header->sequence, rule->name, subscription,
-		   subscription_bytes, notice->recipient, m.id);
-
+	size_t text_bytes = text_render(c, found, language, e, env, c->channels[notice->channel].text_max,
+					text, sizeof text, &no_data);
+	uint32_t room = (uint32_t)(FRAME_HEADER_BYTES + BODY_FIXED_BYTES_MAX + text_bytes);
 	bool critical = rule->category == CATEGORY_critical;
-	uint32_t room = (uint32_t)(FRAME_HEADER_BYTES + BODY_FIXED_BYTES_MAX + m.text_bytes);
-	char *frame = outbox_reserve(outbox, outbox_queue_of(slot, critical), room);
+	char *frame = outbox_reserve(m->outbox, outbox_queue_of(slot, critical), room);
 	if (!frame)
 		return -ENOBUFS;
-	size_t body_bytes = body_encode(&m, c->hash, frame + FRAME_HEADER_BYTES, room - FRAME_HEADER_BYTES);
-	header_encode(frame, e, &m, body_bytes);
-	outbox_commit(outbox, (uint32_t)(FRAME_HEADER_BYTES + body_bytes));
-	ledger->legs_made++;
-	ledger->legs[LEG_QUEUED]++;
-	ledger->text_no_data += no_data;
-	by_rule[hit->rule].legs[slot]++;
+
+	char *id = frame + MESSAGE_ID_OFFSET;
+	message_id(&m->sources[e->source], e->header->sequence, rule->name, subscription, subscription_bytes,
+		   notice->recipient, (uint8_t *)id);
+	char *end = body_encode(m, notice, rule, language, text, text_bytes, frame + FRAME_HEADER_BYTES);
+	header_encode(frame, e, rule, notice->recipient, (size_t)(end - frame));
+	outbox_commit(m->outbox, (uint32_t)(end - frame),
+		      legs_add(m->legs, legs_key(id, m->forms->leads[notice->channel].leg)));
+	leg_count(m, hit->rule, slot, no_data);
 	return 0;
 }
 

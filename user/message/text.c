@@ -7,12 +7,17 @@
  * with an error, is a dash and counted; the decision to send was made before. What is too long ends in an
  * ellipsis behind a whole character.
  *
+ * Most of a text is copied as it stands: characters are counted only once a text comes near its limit (put),
+ * and a placeholder that is nothing but a field of the event is read without an environment (part_value).
+ *
  * Read text_render last: writer, numbers, money, dates come first.
  */
 #include "text.h"
 
 #include <assert.h>
 #include <base/money.h>
+#include <catalogue/env.h>
+#include <cel/program.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +33,7 @@ enum { ELLIPSIS_BYTES = 3, DIGITS_MAX = 320 };
 struct writer {
 	char *out;
 	size_t room, bytes;
+	size_t counted; /* bytes whose characters are in `characters` */
 	uint32_t characters, characters_max;
 	size_t cut; /* bytes that fit with an ellipsis behind them */
 	bool full;
@@ -42,10 +48,13 @@ static size_t character_bytes(const char *s, const char *end)
 	return n;
 }
 
-static void put(struct writer *w, const char *s, size_t len)
+/* Near the limit: one character after the other. */
+static void put_counted(struct writer *w, const char *s, size_t len)
 {
 	const char *end = s + len;
 
+	for (; w->counted < w->bytes; w->counted++)
+		w->characters += ((unsigned char)w->out[w->counted] & 0xc0) != 0x80;
 	while (s < end && !w->full) {
 		size_t n = character_bytes(s, end);
 		if (w->characters == w->characters_max || w->bytes + n > w->room) {
@@ -59,6 +68,20 @@ static void put(struct writer *w, const char *s, size_t len)
 			w->cut = w->bytes;
 		s += n;
 	}
+	w->counted = w->bytes;
+}
+
+static void put(struct writer *w, const char *s, size_t len)
+{
+	size_t bytes = w->bytes + len;
+
+	/* no more characters than bytes */
+	if (bytes >= w->characters_max || bytes + ELLIPSIS_BYTES > w->room || w->full) {
+		put_counted(w, s, len);
+		return;
+	}
+	memcpy(w->out + w->bytes, s, len);
+	w->bytes = w->cut = bytes;
 }
 
 static void put_text(struct writer *w, const char *s)
@@ -89,13 +112,51 @@ static bool group_before(const struct cat_language *l, size_t left)
 static void put_grouped(struct writer *w, const struct cat_language *l, const char *digits, size_t n,
 			const char *group)
 {
-	bool grouped = n >= (size_t)l->group_first + l->group_least;
-
+	if (n < (size_t)l->group_first + l->group_least) {
+		put(w, digits, n);
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
-		if (i > 0 && grouped && group_before(l, n - i))
+		if (i > 0 && group_before(l, n - i))
 			put_text(w, group);
 		put(w, digits + i, 1);
 	}
+}
+
+enum { MARK_BYTES_MAX = 8, WHOLE_DIGITS_MAX = 20, WHOLE_BYTES_MAX = WHOLE_DIGITS_MAX * (1 + MARK_BYTES_MAX) };
+
+/* Decimal digits of a number, at least `least`, the last one just before `end`. Returns the first. */
+static char *digits_before(char *end, uint64_t value, unsigned least)
+{
+	char *at = end;
+
+	while (value || end - at < (ptrdiff_t)least) {
+		*--at = (char)('0' + value % 10);
+		value /= 10;
+	}
+	return at;
+}
+
+/* A whole number with its group marks, as put_grouped writes it, in one piece. */
+static void put_whole(struct writer *w, const struct cat_language *l, uint64_t value, const char *group)
+{
+	char text[WHOLE_BYTES_MAX], digits[WHOLE_DIGITS_MAX], *end = digits + sizeof digits, *to = text;
+	const char *at = digits_before(end, value, 1);
+	size_t n = (size_t)(end - at), mark = strlen(group);
+	bool grouped = n >= (size_t)l->group_first + l->group_least;
+
+	if (!grouped || mark > MARK_BYTES_MAX) {
+		put_grouped(w, l, at, n, grouped ? group : "");
+		return;
+	}
+	for (size_t left = n; left > 0; left--) {
+		if (left < n && group_before(l, left)) {
+			memcpy(to, group, mark);
+			to += mark;
+		}
+		*to++ = *at++;
+	}
+	put(w, text, (size_t)(to - text));
 }
 
 static uint64_t magnitude(int64_t i)
@@ -105,12 +166,9 @@ static uint64_t magnitude(int64_t i)
 
 static void put_int(struct writer *w, const struct cat_language *l, int64_t i)
 {
-	char digits[24];
-	int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)magnitude(i));
-
 	if (i < 0)
 		put_text(w, l->minus);
-	put_grouped(w, l, digits, (size_t)n, l->group);
+	put_whole(w, l, magnitude(i), l->group);
 }
 
 /* |d| x 1000 as an integer, half to even, exact; false when it is too large for decimals to matter. */
@@ -181,15 +239,15 @@ static const struct cat_money_format *money_form(const struct cat_language *l, u
 
 static void put_minor(struct writer *w, const struct cat_language *l, uint64_t minor, unsigned exponent)
 {
-	char digits[32];
-	int n = snprintf(digits, sizeof digits, "%0*llu", (int)exponent + 1, (unsigned long long)minor);
-	size_t whole = (size_t)n - exponent;
+	static const uint64_t power[] = { 1, 10, 100, 1000 };
+	char digits[WHOLE_DIGITS_MAX], *end = digits + sizeof digits;
 
-	put_grouped(w, l, digits, whole, l->money_group);
+	assert(exponent < sizeof power / sizeof *power); /* ISO 4217 has 0, 2 and 3 */
+	put_whole(w, l, minor / power[exponent], l->money_group);
 	if (exponent == 0)
 		return;
 	put_text(w, l->money_decimal);
-	put(w, digits + whole, exponent);
+	put(w, digits_before(end, minor % power[exponent], exponent), exponent);
 }
 
 /* False when ISO 4217 has no such currency: then it is no data. */
@@ -249,9 +307,12 @@ static void civil(int64_t days, int64_t *year, unsigned *month, unsigned *day)
 
 static void put_plain_int(struct writer *w, int64_t i)
 {
-	char digits[24];
+	char digits[WHOLE_DIGITS_MAX + 1], *end = digits + sizeof digits;
+	char *at = digits_before(end, magnitude(i), 1);
 
-	put(w, digits, (size_t)snprintf(digits, sizeof digits, "%lld", (long long)i));
+	if (i < 0)
+		*--at = '-';
+	put(w, at, (size_t)(end - at));
 }
 
 static void put_date(struct writer *w, const struct cat_language *l, int64_t local_s)
@@ -277,11 +338,12 @@ static void put_date(struct writer *w, const struct cat_language *l, int64_t loc
 static void put_time(struct writer *w, int64_t local_s)
 {
 	int64_t second = local_s - floor_div(local_s, 86400) * 86400;
-	char text[8];
+	char text[5];
 
-	put(w, text,
-	    (size_t)snprintf(text, sizeof text, "%02u:%02u", (unsigned)(second / 3600 % 24),
-			     (unsigned)(second / 60 % 60)));
+	digits_before(text + 2, (uint64_t)(second / 3600), 2);
+	text[2] = ':';
+	digits_before(text + 5, (uint64_t)(second / 60 % 60), 2);
+	put(w, text, sizeof text);
 }
 
 /* --- placeholders --- */
@@ -301,11 +363,31 @@ static void put_plain(struct writer *w, const struct value *v)
 	}
 }
 
+/* Nothing but a field of the event or its body? Then no environment is needed. */
+static bool part_is_field(const struct cat_text_part *part)
+{
+	const struct cel_instruction *code = part->program.code;
+
+	return part->program.instructions == 1 && code->op == OP_LOAD &&
+	       (code->a == SPACE_EVENT || code->a == SPACE_BODY);
+}
+
+static struct value part_value(const struct catalogue *c, const struct cat_text_part *part,
+			       const struct event *event, const struct cel_env *env)
+{
+	const struct cel_instruction *load = part->program.code;
+
+	if (!event || !part_is_field(part))
+		return cel_eval(&part->program, env);
+	return load->a == SPACE_BODY ? event->body_fields[load->b]
+				     : event_field(c, event, (enum event_field)load->b);
+}
+
 /* False when there is nothing to write. */
 static bool put_value(struct writer *w, const struct catalogue *c, const struct cat_language *l,
-		      const struct cat_text_part *part, const struct cel_env *env)
+		      const struct cat_text_part *part, const struct event *event, const struct cel_env *env)
 {
-	struct value v = cel_eval(&part->program, env);
+	struct value v = part_value(c, part, event, env);
 
 	if (v.status != VALUE_OK)
 		return false;
@@ -315,7 +397,9 @@ static bool put_value(struct writer *w, const struct catalogue *c, const struct 
 		return true;
 	case TEXT_MONEY:
 		if (v.type != TYPE_MONEY)
-			v.currency = part->program.unit == UNIT_BASE ? c->rates.bank : env->currency;
+			v.currency = part->program.unit == UNIT_BASE ? c->rates.bank
+				     : event			     ? event->header->currency
+								     : env->currency;
 		return put_money(w, l, v.i, v.currency);
 	case TEXT_NUMBER:
 		if (v.type == TYPE_DOUBLE && !isfinite(v.d))
@@ -337,8 +421,8 @@ static bool put_value(struct writer *w, const struct catalogue *c, const struct 
 }
 
 size_t text_render(const struct catalogue *c, const struct cat_text *text, uint16_t language,
-		   const struct cel_env *env, uint32_t characters_max, char *out, size_t room,
-		   uint32_t *no_data)
+		   const struct event *event, const struct cel_env *env, uint32_t characters_max, char *out,
+		   size_t room, uint32_t *no_data)
 {
 	struct writer w = { .out = out, .room = room, .characters_max = characters_max };
 
@@ -349,12 +433,22 @@ size_t text_render(const struct catalogue *c, const struct cat_text *text, uint1
 		const struct cat_text_part *part = &text->parts[i];
 		if (part->literal) {
 			put(&w, part->literal, part->literal_bytes);
-		} else if (!put_value(&w, c, &c->languages[language], part, env)) {
+		} else if (!put_value(&w, c, &c->languages[language], part, event, env)) {
 			put_text(&w, DASH);
 			++*no_data;
 		}
 	}
 	return finish(&w);
+}
+
+uint32_t text_reads(const struct cat_text *text)
+{
+	uint32_t spaces = 0;
+
+	for (uint16_t i = 0; i < text->part_count; i++)
+		if (!text->parts[i].literal && !part_is_field(&text->parts[i]))
+			spaces |= text->parts[i].program.spaces;
+	return spaces;
 }
 
 const struct cat_text *text_find(const struct catalogue *c, uint16_t message, uint16_t *language)

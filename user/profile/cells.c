@@ -1,11 +1,13 @@
 /*
- * cells.c: the memory of windows: cells by key, their logs and runs in powers of two from one slab, the lists
- * of what changed and what is gone since the last checkpoint, and the list of provisional customers by their
- * latest event.
+ * cells.c: the memory of windows: cells by key, the lists of what changed since the last checkpoint, the list
+ * of provisional customers by their latest event, and of the keys of one owner by use.
  *
- * All of it is reserved at init. Room is asked for once a batch (windows_has_room), for the worst that a
- * batch can do; after that a failing take is our own mistake. Pointers to cells are stable; logs and runs
- * move when they grow.
+ * Keys come in, cells go out, lent until the next call that may move one. All of it is reserved at init. Room
+ * is asked for once a batch (windows_has_room), for the worst that a batch can do; after that a failing take
+ * is our own mistake. A cell moves when it grows; whoever points to it (the index, a list of changes, its
+ * neighbours) is told by cell_replace. Who changes a cell calls cell_changed first: a checkpoint on its way
+ * then writes it as it was. A removed cell that a checkpoint has stays as a ghost, a header that is not live,
+ * until the next checkpoint has taken its key back.
  */
 #include "windows.h"
 
@@ -13,262 +15,562 @@
 #include <errno.h>
 #include <string.h>
 
-enum { LOG_ROOM_FIRST = 2, LOG_ROOM_MAX = 65536 };
+enum { LOG_ROOM_MAX = 65536, SWEEP_SLOTS = 8, SWEEP_EVERY = 8, SET_SLOTS = 131072 };
 _Static_assert((int)LOG_ROOM_MAX > (int)WINDOW_LOG_EVENTS_MAX, "a full log moves back only now and then");
+_Static_assert((int)SET_SLOTS >= 2 * (int)WINDOW_LOG_EVENTS_MAX, "distinct values of a full log");
+static const uint32_t texts_count = BATCH_ENTRIES_MAX * AGGREGATE_VALUES_MAX;
+
+static int arrays_init(struct windows *w, uint64_t cells_max)
+{
+	uint64_t moved_bytes = (WINDOW_LOG_EVENTS_MAX + 2) * sizeof *w->moved;
+	uint64_t set_bytes = SET_SLOTS * (sizeof *w->set + sizeof *w->set_used);
+	uint64_t texts_bytes = (uint64_t)texts_count * WINDOW_TEXT_BYTES;
+	int rc = region_init(&w->region, cells_max * 2 * sizeof **w->dirty + moved_bytes + set_bytes +
+						 texts_bytes + 8 * 64);
+
+	if (rc)
+		return rc;
+	for (int i = 0; i < 2; i++)
+		w->dirty[i] = region_take(&w->region, cells_max * sizeof **w->dirty);
+	w->moved = region_take(&w->region, moved_bytes);
+	w->set = region_take(&w->region, SET_SLOTS * sizeof *w->set);
+	w->set_used = region_take(&w->region, SET_SLOTS * sizeof *w->set_used);
+	w->texts = region_take(&w->region, texts_bytes);
+	assert(w->dirty[0] && w->dirty[1] && w->moved && w->set && w->set_used && w->texts);
+	return 0;
+}
 
 int windows_init(struct windows *w, uint64_t bytes_max, uint64_t cells_max)
 {
-	*w = (struct windows){ .activated_max = INT64_MIN, .cells_max = (uint32_t)cells_max };
+	memset(w, 0, sizeof *w);
+	w->activated_max = INT64_MIN;
 	if (cells_max == 0 || cells_max >= UINT32_MAX)
 		return -EINVAL;
-	size_t moved_bytes = (WINDOW_LOG_EVENTS_MAX + 2) * sizeof *w->moved;
-	size_t cell_bytes = sizeof *w->cells + sizeof *w->dirty + sizeof *w->gone;
-	int rc = region_init(&w->region, cells_max * cell_bytes + moved_bytes + 4 * 64);
-	if (rc)
-		return rc;
-	rc = slab_init(&w->slab, bytes_max);
+	int rc = pool_init(&w->pool, bytes_max);
 	if (!rc)
-		rc = table_init(&w->table, cells_max);
-	if (rc) {
+		rc = key_index_init(&w->index, cells_max);
+	if (!rc)
+		rc = arrays_init(w, cells_max);
+	if (rc)
 		windows_deinit(w);
-		return rc;
-	}
-	w->cells = region_take(&w->region, cells_max * sizeof *w->cells);
-	w->dirty = region_take(&w->region, cells_max * sizeof *w->dirty);
-	w->gone = region_take(&w->region, cells_max * sizeof *w->gone);
-	w->moved = region_take(&w->region, moved_bytes);
-	assert(w->cells && w->dirty && w->gone && w->moved);
-	return 0;
+	return rc;
 }
 
 void windows_deinit(struct windows *w)
 {
-	table_deinit(&w->table);
-	slab_deinit(&w->slab);
+	key_index_deinit(&w->index);
+	pool_deinit(&w->pool);
 	region_deinit(&w->region);
 }
 
-static uint32_t block_class(size_t bytes)
-{
-	return (uint32_t)__builtin_ctzl(slab_room(bytes) / SLAB_BYTES_MIN);
-}
-
-static void *block_take(struct windows *w, size_t bytes)
-{
-	uint32_t class = block_class(bytes);
-	size_t room;
-	void *block = slab_acquire(&w->slab, bytes, &room);
-
-	assert(block); /* windows_has_room said so */
-	if (w->blocks_free[class])
-		w->blocks_free[class]--;
-	return block;
-}
-
-static void block_give(struct windows *w, void *block, size_t bytes)
-{
-	w->blocks_free[block_class(bytes)]++;
-	slab_release(&w->slab, block, bytes);
-}
-
 /*
- * How many blocks of each class `keys` entries can take at worst: a log grows to room r when it had r / 2
- * before, or got r / 4 entries since; runs grow through every size up to the largest.
+ * The worst that `events` can do to each kind of key: enter the largest cells, which double, or new ones,
+ * with all that a small cell can have. A cell that grows twice gives back the smaller block between.
  */
-static void blocks_worst(const struct windows *w, uint64_t keys, uint64_t logs[SLAB_CLASSES],
-			 uint64_t runs[SLAB_CLASSES])
-{
-	uint32_t units = 0;
-
-	memset(logs, 0, SLAB_CLASSES * sizeof *logs);
-	memset(runs, 0, SLAB_CLASSES * sizeof *runs);
-	for (uint32_t class = 1; class <= block_class(LOG_ROOM_MAX * sizeof(struct window_entry)); class ++) {
-		uint64_t most = w->logs[class - 1] + (class == 1 ? keys : keys >> (class - 2));
-		logs[class] = most < keys ? most : keys;
-	}
-	for (uint32_t per = 0; per < PER_COUNT; per++)
-		units = w->units[per] > units ? w->units[per] : units;
-	for (uint32_t class = 0; units && class <= block_class(units * sizeof(struct window_run)); class ++)
-		runs[class] = keys;
-}
-
 bool windows_has_room(const struct windows *w, uint32_t events)
 {
-	uint64_t logs[SLAB_CLASSES], runs[SLAB_CLASSES], keys = (uint64_t)events * PER_COUNT;
-	uint64_t bytes = 0, fresh = 0, left = keys;
+	const uint64_t cold = pool_class_bytes(pool_class(sizeof(struct window_cold)));
+	uint64_t keys = 0, cells = 0, small = 0, bytes, left;
 
-	if (w->table.count + keys > w->cells_max)
-		return false;
-	blocks_worst(w, keys, logs, runs);
-	for (uint32_t class = SLAB_CLASSES; class -- > 0;) {
-		uint64_t size = (uint64_t)SLAB_BYTES_MIN << class, blocks = logs[class] + runs[class];
-		uint64_t grown = logs[class] < left ? logs[class] : left; /* an entry grows one log once */
-		left -= grown;
-		bytes += (grown + runs[class]) * size;
-		fresh += blocks > w->blocks_free[class] ? (blocks - w->blocks_free[class]) * size : 0;
+	for (uint32_t per = 0; per < KEYS_MAX; per++) {
+		const struct window_key *k = &w->keys[per];
+		if (!k->slots)
+			continue;
+		keys += events;
+		cells += events * (per < PER_COUNT ? 1u : 3u); /* with its owner, and its customer's cell */
+		uint64_t cell = sizeof(struct window_cell) + k->fold_bytes + 4u * k->entry_bytes;
+		uint64_t runs = sizeof(struct window_runs) + k->run_count * sizeof(struct window_run);
+		uint64_t most = 2 * cell + cold + runs + (per < PER_COUNT ? 0 : 2 * (cold + cell));
+		small = most > small ? most : small;
 	}
-	return w->slab.bytes_in_use + bytes <= w->slab.bytes_max &&
-	       fresh <= w->slab.region.bytes - w->slab.region.used;
+	bytes = keys * small;
+	left = keys;
+	for (uint32_t class = POOL_CLASSES; class -- > 0 && left;) {
+		uint64_t of_class = w->classes[class] < left ? w->classes[class] : left;
+		bytes += of_class * 3 * pool_class_bytes(class);
+		left -= of_class;
+	}
+	return w->index.count + cells <= w->index.count_max &&
+	       w->pool.bytes_in_use + bytes <= w->pool.bytes_max &&
+	       bytes <= w->pool.region.bytes - w->pool.region.used;
 }
 
-/* Customers and accounts are numbers, cards hashes: the salt keeps equal ones apart in the one table. */
-static struct key128 table_key(enum agg_per per, struct key128 key)
-{
-	static const uint64_t salt[PER_COUNT] = { 0, UINT64_C(0x9ddfea08eb382d69),
-						  UINT64_C(0xc2b2ae3d27d4eb4f) };
+/* ---- finding ---- */
 
-	key.high ^= salt[per];
-	return key;
+static uint32_t key_hash(uint32_t per, struct key128 key, bool owner)
+{
+	uint64_t salt = (per * 2 + owner) * UINT64_C(0x9ddfea08eb382d69);
+	uint64_t x =
+		(key.low ^ salt ^ (key.high * UINT64_C(0x9e3779b97f4a7c15))) * UINT64_C(0xbf58476d1ce4e5b9);
+
+	x ^= x >> 32;
+	x *= UINT64_C(0x94d049bb133111eb);
+	return (uint32_t)(x ^ (x >> 29));
 }
 
-static struct window_cell **cell_seen(struct windows *w, enum agg_per per, struct key128 key)
+static bool key_equal(struct key128 a, struct key128 b)
 {
-	return &w->seen[((key.low * UINT64_C(0x9e3779b97f4a7c15) >> 58) * PER_COUNT + per) % WINDOWS_SEEN];
+	return a.low == b.low && a.high == b.high;
 }
 
-/* Cells stay where they are, so a pointer that is out of date still leads to a cell, of another key or of
- * none. */
-struct window_cell *windows_find(struct windows *w, enum agg_per per, struct key128 key)
+static struct window_cell *half_find(const struct windows *w, const struct key_index_half *h, uint32_t hash,
+				     uint32_t per, struct key128 key, bool owner)
 {
-	struct window_cell **seen = cell_seen(w, per, key), *cell = *seen;
-	uint32_t i;
+	uint64_t mask = h->count - 1;
 
-	if (cell && cell->key.low == key.low && cell->key.high == key.high && cell->per == per &&
-	    (cell->flags & CELL_LIVE))
-		return cell;
-	if (!table_find(&w->table, table_key(per, key), &i))
-		return NULL;
-	return *seen = &w->cells[i];
+	for (uint64_t at = hash & mask; h->slots[at].block; at = (at + 1) & mask) {
+		if (h->slots[at].hash != hash)
+			continue;
+		struct window_cell *cell = cell_at(w, h->slots[at].block);
+		if (key_equal(cell->key, key) && cell->per == per &&
+		    ((cell->flags & CELL_OWNER) != 0) == owner)
+			return cell;
+	}
+	return NULL;
 }
 
-static uint32_t cell_index(const struct windows *w, const struct window_cell *cell)
+/* A ghost too. */
+static struct window_cell *cell_find_any(const struct windows *w, uint32_t per, struct key128 key, bool owner)
 {
-	return (uint32_t)(cell - w->cells);
-}
+	uint32_t hash = key_hash(per, key, owner);
+	struct window_cell *cell = half_find(w, &w->index.now, hash, per, key, owner);
 
-struct window_cell *windows_make(struct windows *w, enum agg_per per, struct key128 key)
-{
-	uint32_t i = w->cell_free ? w->cell_free - 1 : w->cells_used++;
-
-	assert(i < w->cells_max);
-	struct window_cell *cell = &w->cells[i];
-	if (w->cell_free)
-		w->cell_free = cell->older;
-	uint8_t dirty = cell->flags & CELL_DIRTY; /* the place is in the list already */
-	*cell = (struct window_cell){
-		.key = key,
-		.per = (uint8_t)per,
-		.flags = (uint8_t)(CELL_LIVE | dirty),
-		.at = INT64_MIN,
-		.reach = INT64_MIN,
-		.lost = INT64_MIN,
-		.lost_time = INT64_MIN,
-		.settles = INT64_MIN,
-	};
-	bool set = table_set(&w->table, table_key(per, key), i);
-	assert(set);
-	cell_changed(w, cell);
+	if (!cell && w->index.old.count)
+		cell = half_find(w, &w->index.old, hash, per, key, owner);
 	return cell;
+}
+
+struct window_cell *cell_find(const struct windows *w, uint32_t per, struct key128 key, bool owner)
+{
+	struct window_cell *cell = cell_find_any(w, per, key, owner);
+
+	return cell && (cell->flags & CELL_LIVE) ? cell : NULL;
+}
+
+void windows_look(const struct windows *w, struct window_place *place)
+{
+	const struct window_key *k = &w->keys[place->per];
+
+	place->cell = cell_find(w, place->per, place->key, false);
+	place->gone = INT64_MIN;
+	if (!k->keys_max)
+		return;
+	/* one that is empty may as well have left: what is then known is known of it, too */
+	if (place->cell && cell_holds(w, place->cell)) {
+		place->gone = cell_cold(w, place->cell)->gone;
+		return;
+	}
+	const struct window_cell *owner = cell_find(w, place->per, place->owner, true);
+	if (owner)
+		place->gone = cell_cold(w, owner)->gone;
+}
+
+static void block_prefetch(const struct windows *w, uint32_t block, uint32_t step)
+{
+	const char *at = (const char *)cell_at(w, block);
+	const struct window_cell *cell = (const struct window_cell *)at;
+
+	if (step == 1) {
+		__builtin_prefetch(at, 1);
+		__builtin_prefetch(at + 64, 1);
+		__builtin_prefetch(at + 128, 1);
+		return;
+	}
+	const struct window_key *k = &w->keys[cell->per];
+	const char *end = (const char *)cell_entry(k, cell, cell->count);
+	__builtin_prefetch(end, 1);
+	if (end - at > 256)
+		__builtin_prefetch(end - k->entry_bytes);
+	else if (end - at > 192)
+		__builtin_prefetch(at + 192, 1);
+	if (!cell->runs)
+		return;
+	const char *runs = (const char *)cell_runs(w, cell);
+	for (uint32_t i = 0; i <= k->run_count && i < 12; i++)
+		__builtin_prefetch(runs + i * 64, 1);
+}
+
+void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step)
+{
+	const struct key_index_half *h = &w->index.now;
+	uint32_t hash = key_hash(per, key, false);
+	uint64_t mask = h->count - 1;
+
+	if (step == 0) {
+		key_index_prefetch(&w->index, hash);
+		return;
+	}
+	for (uint64_t at = hash & mask; h->slots[at].block; at = (at + 1) & mask)
+		if (h->slots[at].hash == hash) {
+			block_prefetch(w, h->slots[at].block, step);
+			return;
+		}
+}
+
+/* ---- changes ---- */
+
+void cell_tidied(struct windows *w, struct window_cell *cell)
+{
+	uint32_t in = (cell->flags & CELL_SECOND) != 0;
+
+	if (!cell->dirty || in == w->list)
+		return;
+	if (cell->dirty > w->cut_next) /* cut, and not yet written */
+		cell_save(w, cell, w->records);
+	w->dirty[in][cell->dirty - 1] = 0;
+	cell->flags |= CELL_SAVED;
+	cell->dirty = 0;
 }
 
 void cell_changed(struct windows *w, struct window_cell *cell)
 {
-	if (cell->flags & CELL_DIRTY)
+	cell_tidied(w, cell);
+	if (cell->dirty)
 		return;
-	cell->flags |= CELL_DIRTY;
-	w->dirty[w->dirty_count++] = cell_index(w, cell);
+	assert(w->dirty_count[w->list] < w->index.count_max);
+	w->dirty[w->list][w->dirty_count[w->list]++] = cell_block(w, cell);
+	cell->dirty = w->dirty_count[w->list];
+	cell->flags = (uint8_t)((cell->flags & ~CELL_SECOND) | (w->list ? CELL_SECOND : 0));
 }
 
-void cell_remove(struct windows *w, struct window_cell *cell)
+/* Never saved, and no longer there: out of the list that it stands in, the one that grows. */
+static void cell_unlisted(struct windows *w, struct window_cell *cell)
 {
-	uint32_t i = cell_index(w, cell);
+	uint32_t *list = w->dirty[w->list], last = list[--w->dirty_count[w->list]];
 
-	assert(cell->flags & CELL_LIVE);
-	w->entries -= cell->count;
-	cell_log_release(w, cell);
-	if (cell->units)
-		block_give(w, cell->runs, cell->units * sizeof *cell->runs);
-	if (cell->flags & CELL_PROVISIONAL)
-		cell_list_pull(w, cell);
-	if (cell->flags & CELL_SAVED)
-		w->gone[w->gone_count++] = (struct window_gone){ .key = cell->key, .per = cell->per };
-	bool removed = table_remove(&w->table, table_key(cell->per, cell->key));
-	assert(removed);
-	*cell = (struct window_cell){ .flags = cell->flags & CELL_DIRTY, .older = w->cell_free };
-	w->cell_free = i + 1;
+	list[cell->dirty - 1] = last;
+	cell_at(w, last)->dirty = cell->dirty;
+	cell->dirty = 0;
 }
 
-void cell_log_release(struct windows *w, struct window_cell *cell)
+/* ---- blocks ---- */
+
+static void neighbours_replace(struct windows *w, const struct window_cell *cell, uint32_t from, uint32_t to)
 {
-	if (!cell->room)
+	const struct window_cold *cold = cell_cold(w, cell);
+	uint32_t *oldest = &w->oldest, *newest = &w->newest;
+
+	if (cold->before)
+		cell_cold(w, cell_at(w, cold->before))->next = to;
+	if (cold->next)
+		cell_cold(w, cell_at(w, cold->next))->before = to;
+	if (cold->owner) {
+		struct window_cold *owner = cell_cold(w, cell_at(w, cold->owner));
+		oldest = &owner->oldest;
+		newest = &owner->newest;
+	} else if (!(cell->flags & CELL_PROVISIONAL) || cell->per != PER_CUSTOMER) {
 		return;
-	w->logs[block_class(cell->room * sizeof *cell->log)]--;
-	block_give(w, cell->log, cell->room * sizeof *cell->log);
-	cell->log = NULL;
-	cell->head = cell->count = cell->room = 0;
-}
-
-/* Moves the log to a block for `room` entries (rounded up to a power of two). */
-void cell_log_reserve(struct windows *w, struct window_cell *cell, uint32_t room)
-{
-	size_t bytes = slab_room((room < LOG_ROOM_FIRST ? LOG_ROOM_FIRST : room) * sizeof *cell->log);
-	uint32_t count = cell->count;
-
-	assert(bytes <= LOG_ROOM_MAX * sizeof *cell->log);
-	struct window_entry *log = block_take(w, bytes);
-	if (count)
-		memcpy(log, cell_entries(cell), count * sizeof *log);
-	cell_log_release(w, cell);
-	cell->log = log;
-	cell->count = count;
-	cell->room = (uint32_t)(bytes / sizeof *log);
-	w->logs[block_class(bytes)]++;
-}
-
-struct window_run *cell_run_make(struct windows *w, struct window_cell *cell, const struct window_slot *s)
-{
-	struct window_run *run = cell_run(cell, s);
-
-	if (run)
-		return run;
-	size_t bytes = slab_room((s->at + 1u + slot_has_fold(s)) * sizeof *run),
-	       old = cell->units * sizeof *run;
-	struct window_run *runs = block_take(w, bytes);
-	if (old) {
-		memcpy(runs, cell->runs, old);
-		block_give(w, cell->runs, old);
 	}
-	memset((char *)runs + old, 0, bytes - old);
-	cell->runs = runs;
-	cell->units = (uint16_t)(bytes / sizeof *run);
-	return cell->runs + s->at;
+	if (*oldest == from)
+		*oldest = to;
+	if (*newest == from)
+		*newest = to;
+	if (cold->older)
+		cell_cold(w, cell_at(w, cold->older))->newer = to;
+	if (cold->newer)
+		cell_cold(w, cell_at(w, cold->newer))->older = to;
+}
+
+/* The cell is in another block now: its header is copied, the rest is the caller's. Gives the old block back.
+ */
+struct window_cell *cell_replace(struct windows *w, struct window_cell *cell, uint32_t to, uint32_t class)
+{
+	struct window_cell *moved = cell_at(w, to);
+	uint32_t from = cell_block(w, cell), old = cell->class;
+
+	*moved = *cell;
+	moved->class = (uint8_t) class;
+	key_index_move(&w->index, cell->hash, from, to);
+	if (cell->dirty)
+		w->dirty[(cell->flags & CELL_SECOND) != 0][cell->dirty - 1] = to;
+	if (cell->cold)
+		neighbours_replace(w, moved, from, to);
+	if (cell->flags & CELL_LIVE) {
+		w->classes[old]--;
+		w->classes[class]++;
+	}
+	pool_give(&w->pool, from, old);
+	return moved;
+}
+
+static uint32_t class_for(const struct window_key *k, uint32_t room)
+{
+	return pool_class(sizeof(struct window_cell) + k->fold_bytes + (uint64_t)room * k->entry_bytes);
+}
+
+static uint32_t room_of(const struct window_key *k, uint32_t class)
+{
+	uint64_t bytes = pool_class_bytes(class) - sizeof(struct window_cell) - k->fold_bytes;
+
+	return k->entry_bytes ? (uint32_t)(bytes / k->entry_bytes) : 0;
+}
+
+struct window_cell *cell_resize(struct windows *w, struct window_cell *cell, uint32_t room)
+{
+	const struct window_key *k = &w->keys[cell->per];
+	uint32_t class = class_for(k, room < LOG_ROOM_MAX ? room : LOG_ROOM_MAX);
+
+	assert(room >= cell->count);
+	uint32_t to = pool_take(&w->pool, class);
+	memcpy(cell_folds(cell_at(w, to)), cell_folds(cell), k->fold_bytes);
+	memcpy(cell_folds(cell_at(w, to)) + k->fold_bytes, cell_entry(k, cell, 0),
+	       (uint64_t)cell->count * k->entry_bytes);
+	cell = cell_replace(w, cell, to, class);
+	cell->head = 0;
+	cell->room = room_of(k, class);
+	return cell;
+}
+
+struct window_cell *cell_make(struct windows *w, uint32_t per, struct key128 key, uint8_t flags)
+{
+	const struct window_key *k = &w->keys[per];
+	bool owner = flags & CELL_OWNER;
+	struct window_cell *ghost = cell_find_any(w, per, key, owner);
+	uint32_t class = owner ? 0 : class_for(k, 1), block = pool_take(&w->pool, class);
+	struct window_cell *cell = cell_at(w, block);
+
+	memset(cell, 0, pool_class_bytes(class));
+	if (ghost) {
+		assert(!(ghost->flags & CELL_LIVE));
+		cell_changed(w, ghost);
+		cell = cell_replace(w, ghost, block, class);
+		cell->flags |= CELL_LIVE;
+	} else {
+		*cell = (struct window_cell){ .key = key, .hash = key_hash(per, key, owner) };
+		cell->per = (uint8_t)per;
+		cell->class = (uint8_t) class;
+		cell->flags = (uint8_t)(CELL_LIVE | flags);
+		key_index_add(&w->index, cell->hash, block);
+		cell_changed(w, cell);
+	}
+	cell->reach = INT64_MIN;
+	cell->room = owner ? 0 : room_of(k, class);
+	w->classes[class]++;
+	w->cells += !owner;
+	return cell;
+}
+
+struct window_cold *cell_cold_make(struct windows *w, struct window_cell *cell)
+{
+	if (!cell->cold) {
+		cell->cold = pool_take(&w->pool, pool_class(sizeof(struct window_cold)));
+		*cell_cold(w, cell) = (struct window_cold){
+			.lost = INT64_MIN, .lost_time = INT64_MIN, .settles = INT64_MIN, .gone = INT64_MIN
+		};
+	}
+	return cell_cold(w, cell);
+}
+
+static uint32_t runs_class(const struct window_key *k)
+{
+	return pool_class(sizeof(struct window_runs) + k->run_count * sizeof(struct window_run));
+}
+
+void cell_runs_take(struct windows *w, struct window_cell *cell)
+{
+	const struct window_key *k = &w->keys[cell->per];
+	uint32_t class = runs_class(k);
+
+	cell->runs = pool_take(&w->pool, class);
+	memset(cell_runs(w, cell), 0, pool_class_bytes(class));
+}
+
+void cell_runs_drop(struct windows *w, struct window_cell *cell)
+{
+	if (cell->runs)
+		pool_give(&w->pool, cell->runs, runs_class(&w->keys[cell->per]));
+	cell->runs = 0;
+}
+
+/* ---- lists ---- */
+
+static void list_push(struct windows *w, uint32_t *oldest, uint32_t *newest, struct window_cell *cell)
+{
+	struct window_cold *cold = cell_cold(w, cell);
+	uint32_t me = cell_block(w, cell);
+
+	cold->older = *newest;
+	cold->newer = 0;
+	if (*newest)
+		cell_cold(w, cell_at(w, *newest))->newer = me;
+	else
+		*oldest = me;
+	*newest = me;
+}
+
+static void list_pull(struct windows *w, uint32_t *oldest, uint32_t *newest, struct window_cell *cell)
+{
+	struct window_cold *cold = cell_cold(w, cell);
+
+	if (cold->older)
+		cell_cold(w, cell_at(w, cold->older))->newer = cold->newer;
+	else
+		*oldest = cold->newer;
+	if (cold->newer)
+		cell_cold(w, cell_at(w, cold->newer))->older = cold->older;
+	else
+		*newest = cold->older;
+	cold->older = cold->newer = 0;
 }
 
 /* Provisional cells: the one with the newest event last. */
 void cell_list_push(struct windows *w, struct window_cell *cell)
 {
-	uint32_t me = cell_index(w, cell) + 1;
-
-	cell->older = w->newest;
-	cell->newer = 0;
-	if (w->newest)
-		w->cells[w->newest - 1].newer = me;
-	else
-		w->oldest = me;
-	w->newest = me;
+	list_push(w, &w->oldest, &w->newest, cell);
 }
 
 void cell_list_pull(struct windows *w, struct window_cell *cell)
 {
-	if (cell->older)
-		w->cells[cell->older - 1].newer = cell->newer;
-	else
-		w->oldest = cell->newer;
-	if (cell->newer)
-		w->cells[cell->newer - 1].older = cell->older;
-	else
-		w->newest = cell->older;
-	cell->older = cell->newer = 0;
+	list_pull(w, &w->oldest, &w->newest, cell);
+}
+
+/* What goes with a provisional customer: the newest first, so that keys come before their owner. */
+void cell_link_customer(struct windows *w, struct window_cell *cell, uint64_t customer)
+{
+	struct key128 key = { .low = customer };
+	struct window_cell *first = cell_find(w, PER_CUSTOMER, key, false);
+
+	if (cell->flags & CELL_PROVISIONAL)
+		return;
+	if (!first)
+		first = cell_make(w, PER_CUSTOMER, key, 0);
+	struct window_cold *of = cell_cold_make(w, first), *cold = cell_cold_make(w, cell);
+	cell->flags |= CELL_PROVISIONAL;
+	cold->touched = (int64_t)customer;
+	cold->before = cell_block(w, first);
+	cold->next = of->next;
+	if (of->next)
+		cell_cold(w, cell_at(w, of->next))->before = cell_block(w, cell);
+	of->next = cell_block(w, cell);
+}
+
+static void cell_unlink_customer(struct windows *w, struct window_cold *cold)
+{
+	if (cold->before)
+		cell_cold(w, cell_at(w, cold->before))->next = cold->next;
+	if (cold->next)
+		cell_cold(w, cell_at(w, cold->next))->before = cold->before;
+	cold->next = cold->before = 0;
+}
+
+void cell_remove(struct windows *w, struct window_cell *cell)
+{
+	assert(cell->flags & CELL_LIVE);
+	cell_changed(w, cell);
+	w->entries -= cell->count;
+	w->cells -= !(cell->flags & CELL_OWNER);
+	cell_runs_drop(w, cell);
+	if ((cell->flags & CELL_PROVISIONAL) && cell->per == PER_CUSTOMER)
+		cell_list_pull(w, cell);
+	if (cell->cold) {
+		struct window_cold *cold = cell_cold(w, cell);
+		assert(cell->per != PER_CUSTOMER || !cold->next);
+		cell_unlink_customer(w, cold);
+		if (cold->owner) {
+			struct window_cold *owner = cell_cold(w, cell_at(w, cold->owner));
+			list_pull(w, &owner->oldest, &owner->newest, cell);
+			owner->keys--;
+		}
+		pool_give(&w->pool, cell->cold, pool_class(sizeof *cold));
+	}
+	cell->cold = cell->head = cell->count = cell->room = 0;
+	w->classes[cell->class]--;
+	cell->flags &= CELL_SAVED | CELL_OWNER | CELL_SECOND;
+	if (cell->flags & CELL_SAVED) {
+		if (cell->class)
+			cell_replace(w, cell, pool_take(&w->pool, 0), 0);
+		return;
+	}
+	cell_unlisted(w, cell);
+	key_index_remove(&w->index, cell->hash, cell_block(w, cell));
+	pool_give(&w->pool, cell_block(w, cell), cell->class);
+}
+
+/* ---- bounded keys ---- */
+
+/* The least recently used key of an owner leaves; what is not settled of it may be missed from now on. */
+static void owner_evict(struct windows *w, struct window_cold *owner)
+{
+	struct window_cell *cell = cell_at(w, owner->oldest);
+	const struct window_key *k = &w->keys[cell->per];
+	const struct window_cold *cold = cell_cold(w, cell);
+
+	if (cell_holds(w, cell)) {
+		int64_t newest = cell->count ? cell_entry(k, cell, cell->count - 1)->time : INT64_MIN;
+		newest = cold->lost_time > newest ? cold->lost_time : newest;
+		newest = cold->gone > newest ? cold->gone : newest;
+		/* what a window for ever has settled is older than all that can still come */
+		newest = windows_horizon(w) > newest ? windows_horizon(w) : newest;
+		owner->gone = newest > owner->gone ? newest : owner->gone;
+		w->keys_evicted++;
+	}
+	cell_remove(w, cell);
+}
+
+/* Links a key's cell to its owner, as the one used last. */
+void cell_link(struct windows *w, struct window_cell *cell)
+{
+	struct window_cold *owner = cell_cold(w, cell_at(w, cell_cold(w, cell)->owner));
+
+	list_push(w, &owner->oldest, &owner->newest, cell);
+	owner->keys++;
+}
+
+struct window_cell *cell_make_for(struct windows *w, struct window_place *place, uint64_t order)
+{
+	uint32_t keys_max = w->keys[place->per].keys_max;
+
+	if (!keys_max)
+		return cell_make(w, place->per, place->key, 0);
+	struct window_cell *owner = cell_find(w, place->per, place->owner, true);
+	if (!owner) {
+		owner = cell_make(w, place->per, place->owner, CELL_OWNER);
+		cell_cold_make(w, owner);
+		if (place->customer)
+			cell_link_customer(w, owner, place->customer);
+	}
+	cell_changed(w, owner);
+	struct window_cold *of = cell_cold(w, owner);
+	while (of->keys >= keys_max)
+		owner_evict(w, of);
+	struct window_cell *cell = cell_make(w, place->per, place->key, 0);
+	struct window_cold *cold = cell_cold_make(w, cell);
+	cold->owner = cell_block(w, owner);
+	cold->gone = of->gone;
+	cold->used = order;
+	cell_link(w, cell);
+	place->gone = of->gone;
+	return cell;
+}
+
+/* A bounded key has a new event. */
+void cell_used(struct windows *w, struct window_cell *cell, uint64_t order)
+{
+	struct window_cold *cold = cell_cold(w, cell);
+
+	if (!cold || !cold->owner)
+		return;
+	struct window_cell *owner = cell_at(w, cold->owner);
+	struct window_cold *of = cell_cold(w, owner);
+	if (!cell_holds(w, cell))
+		cold->gone = of->gone;
+	cold->used = order;
+	list_pull(w, &of->oldest, &of->newest, cell);
+	list_push(w, &of->oldest, &of->newest, cell);
+}
+
+/* ---- provisional customers ---- */
+
+/* The customer is known: nothing is forgotten with them any more. */
+static void customer_settle(struct windows *w, struct window_cell *first)
+{
+	for (uint32_t next = cell_cold(w, first)->next; next; next = cell_cold(w, first)->next) {
+		struct window_cell *cell = cell_at(w, next);
+		cell_changed(w, cell);
+		cell->flags &= (uint8_t)~CELL_PROVISIONAL;
+		cell_cold(w, cell)->touched = 0;
+		cell_unlink_customer(w, cell_cold(w, cell));
+	}
 }
 
 void windows_touch(struct windows *w, struct window_cell *cell, bool provisional)
@@ -277,61 +579,84 @@ void windows_touch(struct windows *w, struct window_cell *cell, bool provisional
 
 	if (!was && !provisional)
 		return;
-	if (was)
+	cell_changed(w, cell);
+	if (was) {
 		cell_list_pull(w, cell);
+		cell_cold(w, cell)->touched = 0;
+	}
 	cell->flags &= (uint8_t)~CELL_PROVISIONAL;
-	cell->touched = 0;
+	if (was && !provisional)
+		customer_settle(w, cell);
 	if (provisional) {
 		cell->flags |= CELL_PROVISIONAL;
-		cell->touched = w->now;
+		cell_cold_make(w, cell)->touched = w->now;
 		cell_list_push(w, cell);
 	}
-	cell_changed(w, cell);
 }
 
 void windows_forget(struct windows *w, int64_t idle_ns)
 {
 	while (w->oldest) {
-		struct window_cell *cell = &w->cells[w->oldest - 1];
-		if (w->now - cell->touched <= idle_ns)
+		struct window_cell *cell = cell_at(w, w->oldest);
+		if (w->now - cell_cold(w, cell)->touched <= idle_ns)
 			return;
-		w->provisional_forgotten += cell_holds(w, cell);
+		bool held = cell_holds(w, cell);
+		for (uint32_t next; (next = cell_cold(w, cell)->next);) {
+			struct window_cell *with = cell_at(w, next);
+			held |= !(with->flags & CELL_OWNER) && cell_holds(w, with);
+			cell_remove(w, with);
+		}
+		w->provisional_forgotten += held;
 		cell_remove(w, cell);
 	}
 }
 
-static void cell_prefetch(const struct window_cell *cell)
+/* ---- the sweep ---- */
+
+/* An owner without keys goes when nothing that was evicted can still be missed. */
+static bool owner_done(const struct windows *w, const struct window_cell *cell)
 {
-	for (uint32_t unit = 0; unit < cell->units; unit += 2)
-		__builtin_prefetch(cell->runs + unit, 1);
-	if (!cell->count)
-		return;
-	const struct window_entry *end = cell_entries(cell) + cell->count;
-	__builtin_prefetch(end - 1);
-	__builtin_prefetch(end, 1);
+	const struct window_cold *cold = cell_cold(w, cell);
+	const struct window_key *k = &w->keys[cell->per];
+
+	if (cold->keys)
+		return false;
+	return cold->gone == INT64_MIN ||
+	       (!(k->slots & w->lasting) && time_add(cold->gone, k->span) <= windows_horizon(w));
 }
 
-static void leaving_prefetch(const struct windows *w, const struct window_cell *cell)
+static void sweep_cell(struct windows *w, struct window_cell *cell)
 {
-	for (uint64_t left = w->per_slots[cell->per] & ~w->lasting; left; left &= left - 1) {
-		const struct window_run *r = cell_run(cell, &w->slots[bit_first(left)]);
-		if (r)
-			__builtin_prefetch(cell_entries(cell) + r->first);
+	if (cell->flags & CELL_OWNER) {
+		if (owner_done(w, cell))
+			cell_remove(w, cell);
+		return;
 	}
+	if (cell->reach <= windows_horizon(w))
+		cell_trim(w, cell);
 }
 
-void windows_prefetch(struct windows *w, enum agg_per per, struct key128 key, uint32_t step)
+/* Where memory is half full the sweep comes by more often. */
+static bool memory_is_short(const struct windows *w)
 {
-	struct window_cell *cell = windows_find(w, per, key);
+	return w->index.count > w->index.count_max / 2 || w->pool.bytes_in_use > w->pool.bytes_max / 2;
+}
 
-	if (!cell)
+void windows_sweep(struct windows *w)
+{
+	if (++w->ticks % SWEEP_EVERY && !memory_is_short(w))
 		return;
-	if (step == 0) {
-		__builtin_prefetch(cell, 1);
-		__builtin_prefetch((const char *)cell + 64, 1);
-	} else if (step == 1) {
-		cell_prefetch(cell);
-	} else {
-		leaving_prefetch(w, cell);
+	for (uint32_t i = 0; i < SWEEP_SLOTS; i++) {
+		const struct key_index_half *h = &w->index.now;
+		w->hand = w->hand + 1 < h->count ? w->hand + 1 : 0;
+		uint32_t block = h->slots[w->hand].block,
+			 ahead = h->slots[(w->hand + 8) & (h->count - 1)].block;
+		if (ahead)
+			__builtin_prefetch(cell_at(w, ahead));
+		if (!block)
+			continue;
+		struct window_cell *cell = cell_at(w, block);
+		if ((cell->flags & (CELL_LIVE | CELL_KEPT)) == CELL_LIVE)
+			sweep_cell(w, cell);
 	}
 }

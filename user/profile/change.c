@@ -235,6 +235,9 @@ bool change_put_row(struct change *ch, uint32_t bytes, int64_t subscriptions_mor
 	if (!bytes)
 		return change_refuse(ch, ch->r.start, "the record would have more than %d bytes",
 				     ROW_BYTES_MAX);
+	if (store_is_full(ch->s))
+		return change_refuse(ch, ch->r.start, "the store has %d records of this kind, no more",
+				     INDEX_ROWS_MAX);
 	store_put(ch->s, subscriptions_more);
 	return true;
 }

@@ -1,17 +1,15 @@
 /*
  * history.c: one event against what is remembered: is it known, does it count, what does it change, and what
- * are the aggregates worth as of it. How references work is in refs.c, how windows work in windows.c; this
- * file has the order in which things are judged (decisions 11-20), and the slots that aggregates keep from
- * catalogue to catalogue.
+ * are the aggregates worth as of it. How references work is in refs.c, how windows work in windows.c, which
+ * slots aggregates keep from catalogue to catalogue in history_slots.c, records in history_records.c; this
+ * file has the order in which things are judged (decisions 11-20).
  *
- * In: a checked event with its stage and base. Out: an outcome, which rules run, and values by catalogue
- * index. Strings are read during the call only. Nothing can fail on the path: room was asked for before the
- * batch, and what cannot be known is no data. Our own mistakes (time that goes back, another catalogue than
- * the activated one) stop.
+ * In: a checked event with its stage and base. Out: an outcome, which rules run, which patterns it completes,
+ * and values by their place in the catalogue. Strings are read during the call only. Nothing can fail on the
+ * path: room was asked for before the batch, and what cannot be known is no data. Our own mistakes (time that
+ * goes back, another catalogue than the activated one) stop.
  */
-#include "history.h"
-#include "refs.h"
-#include "windows.h"
+#include "history_state.h"
 
 #include <assert.h>
 #include <base/money.h>
@@ -25,27 +23,6 @@
 static const int64_t future_ns_max = 5 * 60 * NS_S;
 static const int64_t provisional_ns = 7 * 24 * 3600 * NS_S;
 
-/* An event type, as the windows see it. */
-struct plan {
-	uint64_t feeds;		    /* slots without `where` */
-	uint64_t where;		    /* aggregates of the catalogue with one */
-	uint64_t before[PER_COUNT]; /* aggregates to read, without the event itself */
-	uint64_t with[PER_COUNT];   /* and with it */
-};
-
-struct history {
-	struct windows windows;
-	struct refs refs;
-	const struct catalogue *catalogue; /* in force; for comparison only until the next activation */
-	bool loading, meta_loaded;
-	uint64_t order;			/* of the latest counted event */
-	int64_t floor;			/* no value as of an earlier time: lateness was shorter then */
-	int64_t lateness;		/* INT64_MIN before the first activation */
-	uint64_t refs_first, refs_next; /* loaded */
-	uint8_t slot_of[AGGREGATES_MAX];
-	struct plan plans[EVENT_TYPES_MAX];
-};
-
 /* One event on its way. */
 struct pass {
 	struct history *h;
@@ -55,8 +32,9 @@ struct pass {
 	const struct cel_env *env;
 	struct value *agg;
 	struct history_result *result;
-	struct key128 keys[PER_COUNT];
-	bool has_key[PER_COUNT];
+	uint32_t has_key, looked;	  /* bits of kinds of keys */
+	int64_t edge[CALENDAR_MONTH + 1]; /* of calendar windows; 0: not yet asked for */
+	struct window_place places[KEYS_MAX];
 };
 
 int history_create(struct history **out, uint64_t windows_bytes, uint64_t cells_max, uint64_t refs_max)
@@ -72,7 +50,11 @@ int history_create(struct history **out, uint64_t windows_bytes, uint64_t cells_
 	rc = refs_init(&h->refs, refs_max);
 	if (rc)
 		goto deinit_windows;
+	for (uint32_t per = 0; per < PER_COUNT; per++)
+		h->windows.keys[per].used = 1;
+	windows_derive(&h->windows);
 	h->floor = h->lateness = INT64_MIN;
+	h->windows_bytes = windows_bytes;
 	*out = h;
 	return 0;
 deinit_windows:
@@ -93,137 +75,12 @@ void history_destroy(struct history *h)
 
 void history_limit(struct history *h, uint64_t windows_bytes)
 {
-	struct slab *slab = &h->windows.slab;
-	uint64_t reserved = slab->region.bytes / 2;
-
-	slab->bytes_max = windows_bytes < reserved ? windows_bytes : reserved;
+	h->windows.pool.bytes_max = windows_bytes < h->windows_bytes ? windows_bytes : h->windows_bytes;
 }
 
 bool history_has_room(const struct history *h, uint32_t events)
 {
 	return windows_has_room(&h->windows, events);
-}
-
-/* ---- activation ---- */
-
-static bool identity_equal(struct hash128 a, struct hash128 b)
-{
-	return a.low == b.low && a.high == b.high;
-}
-
-static int slot_find(const struct windows *w, const struct cat_aggregate *a)
-{
-	for (int i = 0; i < AGGREGATES_MAX; i++)
-		if (w->slots[i].used && w->slots[i].per == a->per &&
-		    identity_equal(w->slots[i].identity, a->identity))
-			return i;
-	return -1;
-}
-
-/* The lowest units of a cell's runs that no slot of this `per` has. */
-static uint16_t units_find(const struct windows *w, const struct window_slot *s)
-{
-	bool taken[2 * AGGREGATES_MAX + 1] = { false };
-	uint16_t at = 0;
-
-	for (uint32_t i = 0; i < AGGREGATES_MAX; i++) {
-		const struct window_slot *other = &w->slots[i];
-		if (!other->used || other->per != s->per || other == s)
-			continue;
-		taken[other->at] = true;
-		if (slot_has_fold(other))
-			taken[other->at + 1] = true;
-	}
-	while (taken[at] || (slot_has_fold(s) && taken[at + 1]))
-		at++;
-	return at;
-}
-
-static int slot_take(struct windows *w, const struct cat_aggregate *a, int64_t activated)
-{
-	int i = 0;
-
-	while (w->slots[i].used)
-		i++; /* the old ones are gone: at most AGGREGATES_MAX are asked for */
-	assert(i < AGGREGATES_MAX);
-	struct window_slot *s = &w->slots[i];
-	*s = (struct window_slot){
-		.identity = a->identity,
-		.within = a->within_ns,
-		.activated = activated,
-		.function = (uint8_t)a->function,
-		.field = (uint8_t)a->field,
-		.per = (uint8_t)a->per,
-		.used = 1,
-	};
-	s->at = units_find(w, s);
-	return i;
-}
-
-static void slots_activate(struct history *h, const struct catalogue *c, int64_t activated)
-{
-	struct windows *w = &h->windows;
-	uint64_t kept = 0, had = 0;
-
-	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
-		had |= (uint64_t)w->slots[i].used << i;
-	for (uint32_t i = 0; i < c->aggregate_count; i++) {
-		int slot = slot_find(w, &c->aggregates[i]);
-		kept |= slot >= 0 ? UINT64_C(1) << slot : 0;
-	}
-	windows_slots_clear(w, had & ~kept);
-	for (uint64_t left = had & ~kept; left; left &= left - 1)
-		w->slots[bit_first(left)] = (struct window_slot){ 0 };
-	for (uint32_t i = 0; i < c->aggregate_count; i++) {
-		const struct cat_aggregate *a = &c->aggregates[i];
-		int slot = slot_find(w, a);
-		if (slot < 0)
-			slot = slot_take(w, a, activated);
-		w->slots[slot].type = (uint8_t)a->type;
-		h->slot_of[i] = (uint8_t)slot;
-	}
-	windows_slots_derive(w);
-}
-
-static void plan_make(struct history *h, const struct catalogue *c, const struct cat_event *type,
-		      struct plan *plan)
-{
-	*plan = (struct plan){ 0 };
-	for (uint64_t left = type->feeds; left; left &= left - 1) {
-		uint32_t i = bit_first(left);
-		assert(i < c->aggregate_count);
-		if (c->aggregates[i].has_where)
-			plan->where |= UINT64_C(1) << i;
-		else
-			plan->feeds |= UINT64_C(1) << h->slot_of[i];
-	}
-	for (uint64_t left = type->reads; left; left &= left - 1) {
-		uint32_t i = bit_first(left);
-		assert(i < c->aggregate_count);
-		const struct cat_aggregate *a = &c->aggregates[i];
-		*(a->before ? &plan->before[a->per] : &plan->with[a->per]) |= UINT64_C(1) << i;
-	}
-}
-
-void history_activate(struct history *h, const struct catalogue *c, int64_t now, bool empty)
-{
-	struct windows *w = &h->windows;
-
-	assert(now >= w->now && !h->loading);
-	assert(c->aggregate_count <= AGGREGATES_MAX && c->event_count <= EVENT_TYPES_MAX &&
-	       c->lateness_ns >= 0);
-	/* what is older than the old horizon is gone from the logs: nothing is known as of then, however long
-	 * lateness is now */
-	if (h->lateness != INT64_MIN && c->lateness_ns > h->lateness && now - h->lateness > h->floor)
-		h->floor = now - h->lateness;
-	h->lateness = c->lateness_ns;
-	w->now = now;
-	w->lateness = c->lateness_ns;
-	w->settled = refs_settled(&h->refs, h->order + 1);
-	slots_activate(h, c, empty ? INT64_MIN : now);
-	for (uint32_t i = 0; i < c->event_count; i++)
-		plan_make(h, c, &c->events[i], &h->plans[i]);
-	h->catalogue = c;
 }
 
 /* ---- keys ---- */
@@ -235,14 +92,67 @@ static struct key128 text_key(const char *s, uint32_t bytes)
 	return (struct key128){ .low = hash.low64, .high = hash.high64 };
 }
 
+/* The bytes of one part; false: the event does not have it. */
+static bool part_take(const struct history_event *event, const struct value *body,
+		      const struct cat_key_part *part, XXH3_state_t *state)
+{
+	uint64_t number = 0;
+	const void *bytes = &number;
+	uint32_t count = sizeof number;
+
+	if (part->kind == KEY_PART_BODY) {
+		const struct value *v = &body[part->field];
+		if (v->status != VALUE_OK)
+			return false;
+		if (v->type == TYPE_STRING) {
+			bytes = v->s;
+			count = v->bytes;
+		} else {
+			number = (uint64_t)v->i; /* or the bits of a double */
+		}
+	} else if (part->kind == KEY_PART_CARD) {
+		bytes = event->card;
+		count = event->card_bytes;
+	} else {
+		number = part->kind == KEY_PART_CUSTOMER  ? event->customer
+			 : part->kind == KEY_PART_ACCOUNT ? event->account
+							  : event->currency;
+	}
+	if (!bytes || (part->kind != KEY_PART_BODY && part->kind != KEY_PART_CARD && !number))
+		return false;
+	uint64_t head = (uint64_t)part->kind << 32 | count; /* no part runs into the next */
+	XXH3_128bits_update(state, &head, sizeof head);
+	XXH3_128bits_update(state, bytes, count);
+	return true;
+}
+
+/* The parts of a key that are no body field (`whole`: all of them), as one hash. */
+static bool parts_hash(const struct history_event *event, const struct value *body, const struct cat_key *key,
+		       bool whole, struct key128 *out)
+{
+	XXH3_state_t state;
+
+	XXH3_INITSTATE(&state);
+	XXH3_128bits_reset(&state);
+	XXH3_128bits_update(&state, &key->identity, sizeof key->identity);
+	for (uint32_t i = 0; i < key->part_count; i++)
+		if ((whole || key->parts[i].kind != KEY_PART_BODY) &&
+		    !part_take(event, body, &key->parts[i], &state))
+			return false;
+	XXH128_hash_t hash = XXH3_128bits_digest(&state);
+	*out = (struct key128){ .low = hash.low64, .high = hash.high64 };
+	return true;
+}
+
 static bool event_key(const struct history_event *event, uint32_t per, struct key128 *key)
 {
+	*key = (struct key128){ 0 };
 	switch (per) {
 	case PER_CUSTOMER:
-		*key = (struct key128){ .low = event->customer };
+		key->low = event->customer;
 		return event->customer != 0;
 	case PER_ACCOUNT:
-		*key = (struct key128){ .low = event->account };
+		key->low = event->account;
 		return event->account != 0;
 	default:
 		if (event->card)
@@ -251,48 +161,109 @@ static bool event_key(const struct history_event *event, uint32_t per, struct ke
 	}
 }
 
+static void pass_key(struct pass *p, uint32_t per)
+{
+	struct window_place *place = &p->places[per];
+	bool has;
+
+	place->per = (uint8_t)per;
+	place->owner = (struct key128){ 0 };
+	place->customer = p->event->provisional && (p->h->customer_keys >> per & 1) ? p->event->customer : 0;
+	if (per < PER_COUNT) {
+		has = event_key(p->event, per, &place->key);
+	} else {
+		const struct cat_key *key = &p->c->keys[p->h->key_at[per]];
+		const struct value *body = p->env->space[SPACE_BODY];
+		has = parts_hash(p->event, body, key, true, &place->key);
+		if (has && key->keys_max)
+			has = parts_hash(p->event, body, key, false, &place->owner);
+	}
+	p->has_key |= (uint32_t)has << per;
+}
+
+/* An event that is not remembered moves no clock: a provisional customer whose time is over may still be
+ * there, with all that is to be forgotten with them. */
+static bool forgotten(const struct pass *p, const struct window_cell *cell)
+{
+	const struct windows *w = &p->h->windows;
+	const struct key128 key = { .low = p->event->customer };
+
+	if (!cell || !(cell->flags & CELL_PROVISIONAL))
+		return false;
+	if (cell->per != PER_CUSTOMER)
+		cell = cell_find(w, PER_CUSTOMER, key, false);
+	return cell && p->event->now - cell_cold(w, cell)->touched > provisional_ns;
+}
+
+/* Where a key's windows are, as of the event's now; looked up once an event. */
+static struct window_place *pass_place(struct pass *p, uint32_t per)
+{
+	struct window_place *place = &p->places[per];
+
+	if (p->looked >> per & 1)
+		return place;
+	p->looked |= 1u << per;
+	windows_look(&p->h->windows, place);
+	if (p->event->unremembered && forgotten(p, place->cell)) {
+		place->cell = NULL;
+		place->gone = INT64_MIN;
+	}
+	return place;
+}
+
 /* ---- reading ---- */
+
+static struct value *pass_values(const struct pass *p, uint32_t aggregate)
+{
+	return &p->agg[p->c->aggregates[aggregate].value_first];
+}
 
 static void values_none(struct pass *p, uint64_t reads)
 {
+	const struct windows *w = &p->h->windows;
+
 	for (uint64_t left = reads; left; left &= left - 1) {
 		uint32_t i = bit_first(left);
-		p->agg[i] =
-			(struct value){ .type = (uint8_t)p->c->aggregates[i].type, .status = VALUE_NO_DATA };
+		value_none(w, &w->slots[p->h->slot_of[i]], VALUE_NO_DATA, pass_values(p, i));
 	}
 }
 
-static void values_read(struct pass *p, struct window_cell *cell, uint32_t per, uint64_t reads)
+static int64_t slot_edge(struct pass *p, const struct window_slot *s)
 {
-	if (!p->has_key[per] || p->event->time < p->h->floor) {
+	if (s->lasting)
+		return INT64_MIN;
+	if (!s->calendar)
+		return p->event->time - s->within;
+	if (!p->edge[s->calendar])
+		p->edge[s->calendar] =
+			windows_calendar_edge((enum agg_calendar)s->calendar, p->env->zone, p->event->time);
+	return p->edge[s->calendar];
+}
+
+static void values_read(struct pass *p, uint32_t per, uint64_t reads)
+{
+	struct windows *w = &p->h->windows;
+
+	if (!(p->has_key >> per & 1) || p->event->time < p->h->floor) {
 		values_none(p, reads);
 		return;
 	}
+	const struct window_place *place = pass_place(p, per);
 	for (uint64_t left = reads; left; left &= left - 1) {
-		uint32_t i = bit_first(left);
-		p->agg[i] = windows_read(&p->h->windows, cell, p->h->slot_of[i], p->event->time,
-					 &p->result->window_full);
+		uint32_t i = bit_first(left), slot = p->h->slot_of[i];
+		windows_read(w, place, slot, p->event->time, slot_edge(p, &w->slots[slot]), pass_values(p, i),
+			     &p->result->window_full);
 	}
-}
-
-/* The cell of a key as of the event's now. One that is not remembered moves no clock, so a provisional
- * customer whose time is over may still be there. */
-static struct window_cell *cell_now(const struct pass *p, uint32_t per)
-{
-	struct window_cell *cell = p->has_key[per] ? windows_find(&p->h->windows, per, p->keys[per]) : NULL;
-
-	if (cell && (cell->flags & CELL_PROVISIONAL) && p->event->now - cell->touched > provisional_ns)
-		return NULL;
-	return cell;
 }
 
 /* All of the type's aggregates, for an event that does not enter. */
 static void read_all(struct pass *p)
 {
-	for (uint32_t per = 0; per < PER_COUNT; per++) {
+	for (uint32_t left = p->plan->keys; left; left &= left - 1) {
+		uint32_t per = bit_first(left);
 		uint64_t reads = p->plan->before[per] | p->plan->with[per];
 		if (reads)
-			values_read(p, cell_now(p, per), per, reads);
+			values_read(p, per, reads);
 	}
 }
 
@@ -323,9 +294,11 @@ static uint8_t base_flags(enum value_status status)
 	return status == VALUE_OK ? 0 : status == VALUE_ERROR ? ENTRY_BASE_ERROR : ENTRY_BASE_NONE;
 }
 
-static struct window_entry event_entry(const struct history_event *event, uint64_t order)
+static struct window_event event_window(const struct pass *p, uint64_t order)
 {
-	return (struct window_entry){
+	const struct history_event *event = p->event;
+
+	return (struct window_event){
 		.time = event->time,
 		.order = order,
 		.amount = event->amount,
@@ -337,51 +310,65 @@ static struct window_entry event_entry(const struct history_event *event, uint64
 		.mcc = event->mcc,
 		.touchpoint = event->touchpoint,
 		.flags = (uint8_t)(base_flags(event->base.status) | (event->ref ? ENTRY_REF : 0)),
+		.body = p->env->space[SPACE_BODY],
 	};
 }
 
-/* One key: what is read without the event, the event, what is read with it. */
-static void key_apply(struct pass *p, uint32_t per, struct window_entry *entry, bool read)
+/* Patterns of this key that the event, which is in its log now, completes. */
+static void patterns_complete(struct pass *p, uint32_t per)
 {
-	struct windows *w = &p->h->windows;
+	const struct history *h = p->h;
+
+	for (uint32_t left = p->plan->completes; left; left &= left - 1) {
+		uint32_t i = bit_first(left);
+		if (h->pattern_per[i] == per &&
+		    windows_completes(&h->windows, &p->places[per], &h->steps[i], p->event->time, h->order,
+				      &p->result->window_full))
+			p->result->patterns |= UINT32_C(1) << i;
+	}
+}
+
+/* One key: what is read without the event, the event, what is read with it. */
+static void key_apply(struct pass *p, uint32_t per, const struct window_event *entry, bool read)
+{
 	uint64_t before = read ? p->plan->before[per] : 0, with = read ? p->plan->with[per] : 0;
 
-	if (!p->has_key[per]) {
+	if (!(p->has_key >> per & 1)) {
 		values_none(p, before | with);
 		return;
 	}
-	struct window_cell *cell = windows_find(w, per, p->keys[per]);
+	struct window_place *place = pass_place(p, per);
 	if (before)
-		values_read(p, cell, per, before);
+		values_read(p, per, before);
 	if (entry->feeds) {
-		if (!cell)
-			cell = windows_make(w, per, p->keys[per]);
-		windows_enter(w, cell, entry);
+		windows_enter(&p->h->windows, place, entry);
+		if (read)
+			patterns_complete(p, per);
 	}
 	if (with)
-		values_read(p, cell, per, with);
+		values_read(p, per, with);
 }
 
-/* The event counts: it enters the windows of its keys. Gives the keys that have it, bit per enum agg_per. */
-static uint8_t event_enter(struct pass *p, bool read)
+/* The event counts: it enters the windows of its keys. Gives the kinds of keys that have it, as bits. */
+static uint16_t event_enter(struct pass *p, bool read)
 {
-	struct window_entry entry = event_entry(p->event, ++p->h->order);
+	struct window_event entry = event_window(p, ++p->h->order);
 	uint64_t feeds = event_feeds(p);
-	uint8_t entered = 0;
+	uint32_t entered = 0;
 
-	for (uint32_t per = 0; per < PER_COUNT; per++) {
-		entry.feeds = feeds & p->h->windows.per_slots[per];
-		if (!entry.feeds && !(read && (p->plan->before[per] | p->plan->with[per])))
-			continue;
+	for (uint32_t left = p->plan->keys; left; left &= left - 1) {
+		uint32_t per = bit_first(left);
+		entry.feeds = feeds & p->h->windows.keys[per].slots;
 		key_apply(p, per, &entry, read);
-		entered |= (uint8_t)((entry.feeds && p->has_key[per]) << per);
+		entered |= entry.feeds ? p->has_key & 1u << per : 0;
 	}
-	return entered;
+	return (uint16_t)entered;
 }
 
 /* What is left of a transaction goes to where it was entered. */
 static void ref_amend(struct pass *p, const struct ref *ref, bool balance_given)
 {
+	struct windows *w = &p->h->windows;
 	struct ref_left left = ref_left(ref);
 	struct window_change change = {
 		.time = ref->time,
@@ -399,15 +386,16 @@ static void ref_amend(struct pass *p, const struct ref *ref, bool balance_given)
 		[PER_CARD] = ref->card,
 	};
 
-	for (uint32_t per = 0; per < PER_COUNT; per++) {
-		struct window_cell *cell =
-			ref->entered >> per & 1 ? windows_find(&p->h->windows, per, keys[per]) : NULL;
+	for (uint32_t bits = ref->entered; bits; bits &= bits - 1) {
+		uint32_t per = bit_first(bits);
+		struct key128 key = per < PER_COUNT ? keys[per] : ref_more(&p->h->refs, ref)[per - PER_COUNT];
+		struct window_cell *cell = cell_find(w, per, key, false);
 		if (cell)
-			windows_amend(&p->h->windows, cell, &change);
+			windows_amend(w, cell, &change);
 	}
 }
 
-static void ref_count(struct pass *p, struct ref *ref, uint8_t entered)
+static void ref_count(struct pass *p, struct ref *ref, uint16_t entered)
 {
 	const struct history_event *event = p->event;
 
@@ -416,14 +404,16 @@ static void ref_count(struct pass *p, struct ref *ref, uint8_t entered)
 	ref->order = p->h->order;
 	ref->customer = event->customer;
 	ref->account = event->account;
-	ref->card = p->keys[PER_CARD];
-	ref->has_card = p->has_key[PER_CARD];
+	ref->has_card = event_key(event, PER_CARD, &ref->card);
 	ref->amount = event->amount;
 	ref->base = event->base.status == VALUE_OK ? event->base.i : 0;
 	ref->base_status = event->base.status;
 	ref->currency = event->currency;
 	ref->entered = entered;
-	refs_changed(&p->h->refs, ref);
+	for (uint32_t bits = entered >> PER_COUNT; bits; bits &= bits - 1) {
+		uint32_t i = bit_first(bits);
+		ref_more(&p->h->refs, ref)[i] = p->places[PER_COUNT + i].key;
+	}
 }
 
 /* ---- judging ---- */
@@ -450,6 +440,7 @@ static struct ref *event_ref(struct pass *p)
 	struct ref *ref = refs_find(&h->refs, key);
 	if (!ref)
 		ref = ref_add(p, key);
+	refs_changed(&h->refs, ref);
 	switch (ref_note(ref, event->stage, event->type->code)) {
 	case REF_PART_SEEN:
 		p->result->outcome = EVENT_DUPLICATE_REF;
@@ -458,7 +449,6 @@ static struct ref *event_ref(struct pass *p)
 		p->result->outcome = EVENT_BAD_BODY;
 		return NULL;
 	default:
-		refs_changed(&h->refs, ref);
 		return ref;
 	}
 }
@@ -487,11 +477,12 @@ static void judge_reversal(struct pass *p)
 	const struct history_event *event = p->event;
 	struct ref *of = refs_find(&p->h->refs, text_key(event->of, event->of_bytes));
 
+	if (of)
+		refs_changed(&p->h->refs, of);
 	if (!of || !ref_reverse(of, event->amount, event->currency)) {
 		p->result->outcome = EVENT_REVERSAL_UNMATCHED;
 		return;
 	}
-	refs_changed(&p->h->refs, of);
 	ref_amend(p, of, false);
 	decide(p, false, false);
 }
@@ -519,7 +510,7 @@ static void judge_later(struct pass *p, struct ref *ref)
 static void judge_counted(struct pass *p, struct ref *ref)
 {
 	bool late = event_late(p);
-	uint8_t entered = event_enter(p, !late);
+	uint16_t entered = event_enter(p, !late);
 
 	if (ref)
 		ref_count(p, ref, entered);
@@ -586,7 +577,8 @@ static void clock_advance(struct history *h, int64_t now)
 	w->now = now;
 	refs_expire(&h->refs, now - h->catalogue->ref_memory_ns + 1); /* for that long, not a moment more */
 	w->settled = refs_settled(&h->refs, h->order + 1);
-	windows_forget(w, provisional_ns);
+	if (w->oldest)
+		windows_forget(w, provisional_ns);
 	windows_sweep(w);
 }
 
@@ -594,10 +586,11 @@ static void customer_touch(struct pass *p)
 {
 	enum event_outcome outcome = p->result->outcome;
 
-	if (!p->has_key[PER_CUSTOMER] || outcome == EVENT_BAD_BODY || outcome == EVENT_FROM_THE_FUTURE ||
+	if (!p->event->customer || outcome == EVENT_BAD_BODY || outcome == EVENT_FROM_THE_FUTURE ||
 	    outcome == EVENT_DUPLICATE_REF)
 		return;
-	struct window_cell *cell = windows_find(&p->h->windows, PER_CUSTOMER, p->keys[PER_CUSTOMER]);
+	struct window_cell *cell =
+		cell_find(&p->h->windows, PER_CUSTOMER, (struct key128){ .low = p->event->customer }, false);
 	if (cell)
 		windows_touch(&p->h->windows, cell, p->event->provisional);
 }
@@ -605,16 +598,24 @@ static void customer_touch(struct pass *p)
 void history_apply(struct history *h, const struct catalogue *c, const struct history_event *event,
 		   const struct cel_env *env, struct value *agg, struct history_result *result)
 {
-	struct pass p = { .h = h, .c = c, .event = event, .env = env, .agg = agg, .result = result };
+	struct pass p;
 	ptrdiff_t type = event->type - c->events;
 
 	assert(c == h->catalogue && type >= 0 && type < c->event_count);
 	assert(event->stage > STAGE_NONE && event->stage < STAGE_COUNT);
-	*result = (struct history_result){ .outcome = EVENT_NONE };
-	p.plan = &h->plans[type];
-	for (uint32_t per = 0; per < PER_COUNT; per++)
-		p.has_key[per] = event_key(event, per, &p.keys[per]);
 	assert(event->now >= h->windows.now);
+	*result = (struct history_result){ .outcome = EVENT_NONE };
+	p.h = h;
+	p.c = c;
+	p.event = event;
+	p.plan = &h->plans[type];
+	p.env = env;
+	p.agg = agg;
+	p.result = result;
+	p.has_key = p.looked = 0;
+	memset(p.edge, 0, sizeof p.edge);
+	for (uint32_t left = p.plan->keys; left; left &= left - 1)
+		pass_key(&p, bit_first(left));
 	if (!event->unremembered)
 		clock_advance(h, event->now);
 	judge(&p);
@@ -630,18 +631,17 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now)
 	assert(now >= w->now);
 	w->now = now;
 	windows_forget(w, provisional_ns);
-	struct window_cell *cell = windows_find(w, PER_CUSTOMER, (struct key128){ .low = customer });
+	struct window_cell *cell = cell_find(w, PER_CUSTOMER, (struct key128){ .low = customer }, false);
 	if (cell)
 		windows_touch(w, cell, false);
 }
 
-void history_prefetch(struct history *h, const struct history_event *event, uint32_t step)
+void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step)
 {
-	for (uint32_t per = 0; per < PER_COUNT; per++) {
-		struct key128 key;
-		if (h->windows.per_slots[per] && event_key(event, per, &key))
-			windows_prefetch(&h->windows, per, key, step);
-	}
+	if (customer && h->windows.keys[PER_CUSTOMER].slots)
+		windows_prefetch(&h->windows, PER_CUSTOMER, (struct key128){ .low = customer }, step);
+	if (account && h->windows.keys[PER_ACCOUNT].slots)
+		windows_prefetch(&h->windows, PER_ACCOUNT, (struct key128){ .low = account }, step);
 }
 
 void history_sizes(const struct history *h, struct history_sizes *out)
@@ -649,157 +649,15 @@ void history_sizes(const struct history *h, struct history_sizes *out)
 	const struct windows *w = &h->windows;
 
 	*out = (struct history_sizes){
-		.cells = w->table.count,
+		.cells = w->cells,
 		.entries = w->entries,
-		.windows_bytes = w->slab.bytes_in_use,
-		.windows_bytes_max = w->slab.bytes_max,
+		.windows_bytes = w->pool.bytes_in_use,
+		.windows_bytes_max = w->pool.bytes_max,
 		.refs = h->refs.table.count,
 		.refs_max = h->refs.max,
 		.refs_evicted = h->refs.evicted,
 		.provisional_forgotten = w->provisional_forgotten,
+		.keys_evicted = w->keys_evicted,
 		.counted = h->order,
 	};
-}
-
-/* ---- records ---- */
-
-static const char meta_key[] = "history";
-
-struct meta {
-	uint32_t version, slots_bytes;
-	uint64_t order, refs_first, refs_next, refs_evicted, provisional_forgotten;
-	int64_t now, floor, lateness;
-	struct window_slot slots[AGGREGATES_MAX];
-};
-enum { META_VERSION = 1 };
-_Static_assert(sizeof(struct meta) == 72 + AGGREGATES_MAX * 40, "on disk");
-
-static void meta_fill(const struct history *h, struct meta *meta)
-{
-	*meta = (struct meta){
-		.version = META_VERSION,
-		.slots_bytes = sizeof meta->slots,
-		.order = h->order,
-		.refs_first = h->refs.first,
-		.refs_next = h->refs.next,
-		.refs_evicted = h->refs.evicted,
-		.provisional_forgotten = h->windows.provisional_forgotten,
-		.now = h->windows.now,
-		.floor = h->floor,
-		.lateness = h->lateness,
-	};
-	memcpy(meta->slots, h->windows.slots, sizeof meta->slots);
-}
-
-void history_checkpoint(struct history *h, struct records *records)
-{
-	struct meta *meta = records_put(records, RECORD_META, meta_key, sizeof meta_key - 1, sizeof *meta);
-
-	if (meta)
-		meta_fill(h, meta);
-	windows_checkpoint(&h->windows, records);
-	refs_checkpoint(&h->refs, records);
-	if (records->full)
-		return; /* this cut is void: everything stays changed */
-	windows_checkpointed(&h->windows);
-	refs_checkpointed(&h->refs);
-}
-
-static bool slot_valid(const struct window_slot *s)
-{
-	static const struct window_slot unused;
-
-	if (!s->used)
-		return memcmp(s, &unused, sizeof unused) == 0;
-	return s->used == 1 && s->reserved == 0 && s->per < PER_COUNT && s->within >= 0 &&
-	       s->type < TYPE_COUNT && s->function > AGG_NONE && s->function < AGG_FUNCTION_COUNT &&
-	       s->field < AGGF_COUNT && (s->field == AGGF_NONE) == (s->function == AGG_COUNT_OF) &&
-	       s->at + 1 + slot_has_fold(s) <= 2 * AGGREGATES_MAX;
-}
-
-/* No two slots of one `per` share a unit. */
-static bool slots_apart(const struct window_slot *slots)
-{
-	bool taken[PER_COUNT][2 * AGGREGATES_MAX] = { { false } };
-
-	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
-		for (uint32_t unit = 0; slots[i].used && unit < 1u + slot_has_fold(&slots[i]); unit++) {
-			if (taken[slots[i].per][slots[i].at + unit])
-				return false;
-			taken[slots[i].per][slots[i].at + unit] = true;
-		}
-	return true;
-}
-
-static bool meta_load(struct history *h, const void *value, uint32_t value_bytes)
-{
-	struct meta meta;
-
-	if (h->meta_loaded || value_bytes != sizeof meta)
-		return false;
-	memcpy(&meta, value, sizeof meta);
-	if (meta.version != META_VERSION || meta.slots_bytes != sizeof meta.slots || meta.now < 0 ||
-	    meta.order >= UINT64_MAX / 2 || (meta.lateness < 0 && meta.lateness != INT64_MIN))
-		return false;
-	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
-		if (!slot_valid(&meta.slots[i]))
-			return false;
-	if (!slots_apart(meta.slots))
-		return false;
-	memcpy(h->windows.slots, meta.slots, sizeof meta.slots);
-	windows_slots_derive(&h->windows);
-	h->windows.now = meta.now;
-	h->windows.lateness = meta.lateness < 0 ? 0 : meta.lateness;
-	h->windows.provisional_forgotten = meta.provisional_forgotten;
-	h->order = meta.order;
-	h->refs_first = meta.refs_first;
-	h->refs_next = meta.refs_next;
-	h->refs.evicted = meta.refs_evicted;
-	h->floor = meta.floor;
-	h->lateness = meta.lateness;
-	return h->meta_loaded = true;
-}
-
-bool history_load(struct history *h, enum record_space space, const void *key, uint32_t key_bytes,
-		  const void *value, uint32_t value_bytes)
-{
-	h->loading = true;
-	switch (space) {
-	case RECORD_META:
-		return key_bytes == sizeof meta_key - 1 && memcmp(key, meta_key, key_bytes) == 0 &&
-		       meta_load(h, value, value_bytes);
-	case RECORD_CELL:
-		return h->meta_loaded &&
-		       windows_load(&h->windows, key, key_bytes, value, value_bytes, h->order);
-	case RECORD_REF:
-		return h->meta_loaded && refs_load(&h->refs, key, key_bytes, value, value_bytes);
-	default:
-		return false;
-	}
-}
-
-bool history_loaded(struct history *h)
-{
-	h->loading = false;
-	if (!h->meta_loaded)
-		return true; /* nothing was saved */
-	if (!refs_loaded(&h->refs, h->refs_first, h->refs_next, h->order + 1) || !windows_loaded(&h->windows))
-		return false;
-	h->windows.settled = refs_settled(&h->refs, h->order + 1);
-	return true;
-}
-
-struct hash128 history_digest(const struct history *h)
-{
-	struct {
-		struct meta meta;
-		struct hash128 windows, refs;
-	} all;
-
-	memset(&all, 0, sizeof all);
-	meta_fill(h, &all.meta);
-	all.windows = windows_digest(&h->windows);
-	all.refs = refs_digest(&h->refs);
-	XXH128_hash_t hash = XXH3_128bits(&all, sizeof all);
-	return (struct hash128){ .low = hash.low64, .high = hash.high64 };
 }

@@ -1,12 +1,13 @@
 /*
- * history: what the engine remembers of events: windows per customer, account and card, and references
- * (one purchase is several events). Exact to the event; late ones in their place; reversals taken back out.
+ * history: what the engine remembers of events: windows per customer, account, card and what `per` lists, and
+ * references (one purchase is several events). Exact to the event; late ones in their place; reversals taken
+ * back out.
  *
  * history_apply walks one event: reference rules (decisions 11-17), windows (18-23), and the values of the
  * aggregates as of it. The order of calls is the order of the journal, and is all that the result depends on.
  *
- * Memory: a slab for logs, a table of cells (one per key), a table of references, all reserved at init.
- * Engine thread only; history_checkpoint is called at a tick's edge.
+ * Memory: a pool of cells (one per key), an index to them, a ring of references, all reserved at init.
+ * Engine thread only; history_checkpoint_cut is called at a tick's edge.
  */
 #ifndef PROFILE_HISTORY_H
 #define PROFILE_HISTORY_H
@@ -41,6 +42,7 @@ struct history_result {
 	bool counted;		    /* critical and subscription rules without `stages` run */
 	bool staged;		    /* rules that list this event's stage run */
 	uint32_t window_full;	    /* reads that found a key beyond its limit */
+	uint32_t patterns;	    /* completed by it, bit per number in the catalogue */
 };
 
 __attribute__((warn_unused_result)) int history_create(struct history **out, uint64_t windows_bytes,
@@ -62,8 +64,9 @@ bool history_has_room(const struct history *h, uint32_t events);
 
 /*
  * Applies one event. `where` is evaluated with `env` (spaces EVENT, BODY, PROFILE filled by the caller).
- * agg[i] is the value of catalogue.aggregates[i] as of the event, filled for those in type->reads (others
- * untouched) when the outcome is DECIDED.
+ * agg[aggregate.value_first + k] is its k-th value as of the event, filled for the aggregates in type->reads
+ * (others untouched) when the outcome is DECIDED. env->zone is the zone of calendar windows. Strings in agg
+ * are lent for the next BATCH_ENTRIES_MAX - 1 events.
  */
 void history_apply(struct history *h, const struct catalogue *c, const struct history_event *event,
 		   const struct cel_env *env, struct value *agg, struct history_result *result);
@@ -73,20 +76,32 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
  * every applied PROFILE of a customer, with the entry's now.
  */
 void history_customer_known(struct history *h, uint64_t customer, int64_t now);
-/* A hint, without effect on any outcome: an event is near. Steps 0, 1, 2 some 18, 12, 6 events ahead; reads
- * its keys only. */
-void history_prefetch(struct history *h, const struct history_event *event, uint32_t step);
+/* A hint, without effect on any outcome: an event of these keys (0: none) is near. Steps 0, 1, 2 some 18, 12, 6
+ * events ahead. */
+void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step);
 
 /* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references, events
  * that were ever counted. */
 struct history_sizes {
 	uint64_t cells, entries, windows_bytes, windows_bytes_max, refs, refs_max, refs_evicted,
-		provisional_forgotten, counted;
+		provisional_forgotten, keys_evicted, counted;
 };
 void history_sizes(const struct history *h, struct history_sizes *out);
 
-/* Everything changed since the last call, as records CELL, REF and META "history". */
+/*
+ * A checkpoint of all that changed since the last one, as records CELL, REF and META "history". The cut, at a
+ * tick's edge, says as of when; steps encode at most so many items each, and give true when all is in the
+ * records, which are lent until then. Events may come between: what changes before its turn is encoded as it
+ * was. Records that do not fit (records->full) make the cut void: all counts as changed.
+ */
+void history_checkpoint_cut(struct history *h, struct records *records);
+bool history_checkpoint_step(struct history *h, uint32_t items_max);
+bool history_checkpoint_running(const struct history *h);
+/* Both at once. */
 void history_checkpoint(struct history *h, struct records *records);
+/* Why the last history_load gave false, when there is more to say than that its bytes make no sense; or NULL.
+ */
+const char *history_refused(const struct history *h);
 /* Takes back one record of a checkpoint, META "history" before CELL and REF. False: the bytes make no sense,
  * or do not fit. */
 bool history_load(struct history *h, enum record_space space, const void *key, uint32_t key_bytes,

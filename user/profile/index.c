@@ -7,17 +7,20 @@
  * agree. A removal closes the gap it leaves, so nothing ages. While the index doubles, each change moves some
  * slots of the old half, and lookups look into both.
  *
- * What can go wrong: more than INDEX_ROWS_MAX rows, which the store refuses before, so here it is an assert.
+ * What can go wrong: more rows than the largest half holds, which the store refuses before (INDEX_ROWS_MAX),
+ * so here it is an assert.
  */
 #include "index.h"
 
 #include <assert.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { SLOTS_FIRST = 1024, SLOTS_A_CHANGE = 8, TAG_SHIFT = 48 };
 static const uint64_t SLOTS_MAX = UINT64_C(1) << 29;
 #define ADDRESS_MASK ((UINT64_C(1) << TAG_SHIFT) - 1)
-_Static_assert(INDEX_ROWS_MAX < (UINT64_C(1) << 29) / 4 * 3, "the largest half holds them");
+_Static_assert(INDEX_ROWS_MAX < (UINT64_C(1) << 29) / 8 * 3,
+	       "the largest half holds them, and as many marks of removed rows");
 
 static inline uint64_t key_hash(uint64_t key)
 {
@@ -233,6 +236,10 @@ static void find_some(const struct index *x, const uint64_t *keys, uint32_t coun
 
 void index_find_many(const struct index *x, const uint64_t *keys, uint32_t count, const struct row **rows)
 {
+	if (x->count == 0) { /* a bank without records of accounts */
+		memset(rows, 0, count * sizeof *rows);
+		return;
+	}
 	for (uint32_t at = 0; at < count; at += INDEX_BATCH_MAX)
 		find_some(x, keys + at, count - at < INDEX_BATCH_MAX ? count - at : INDEX_BATCH_MAX,
 			  rows + at);
@@ -250,7 +257,7 @@ void index_put(struct index *x, const struct row *row)
 		half->slots[at] = slot_make(hash, row);
 		return;
 	}
-	assert(x->count < INDEX_ROWS_MAX);
+	assert(x->count < SLOTS_MAX / 4 * 3);
 	grow(x);
 	half_add(&x->now, hash, slot_make(hash, row));
 	x->count++;

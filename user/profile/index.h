@@ -15,7 +15,7 @@
 #include <base/region.h>
 #include <profile/row.h>
 
-enum { INDEX_ROWS_MAX = 200 << 20, INDEX_BATCH_MAX = 256 };
+enum { INDEX_ROWS_MAX = 200000000, INDEX_BATCH_MAX = 256 };
 
 struct index_half {
 	uint64_t *slots; /* hash's top 16 bits << 48 | address; 0 = empty */

@@ -492,6 +492,7 @@ void layouts_activate(struct layouts *l, const struct catalogue *c, uint64_t gen
 	assert(layout); /* layouts_check has let it pass */
 	l->in_force = layout;
 	l->catalogue = c->hash;
+	l->subscription_first = c->subscription_first;
 	maps_reset(l, c);
 	map_attributes(l, c);
 	map_channels(l, c, generation);

@@ -79,7 +79,8 @@ struct layouts {
 	uint32_t *rule_name;  /* by rule - subscription_first */
 	uint32_t *param_name; /* PARAMS_MAX a rule */
 	uint32_t channel_name[CHANNELS_MAX];
-	int16_t party; /* column of the attribute `party`, -1 */
+	uint16_t subscription_first; /* of the catalogue in force */
+	int16_t party;		     /* column of the attribute `party`, -1 */
 };
 
 __attribute__((warn_unused_result)) int layouts_init(struct layouts *l);

@@ -87,6 +87,16 @@ static struct value event_base(const struct catalogue *c, const struct event *e)
 	return event_field(c, e, FIELD_base);
 }
 
+/* Local times of windows are the actor's, also those of an account (catalogue.h). */
+static const struct zone *actor_zone(const struct store *store, const struct catalogue *c,
+				     const struct row *actor)
+{
+	if (c->attribute_zone < 0 || !row_known(actor))
+		return &c->zone;
+	struct value name = row_attribute(store, c, actor, (uint16_t)c->attribute_zone);
+	return catalogue_zone(c, &name);
+}
+
 static void event_remember(struct profile_columns *columns, const struct store *store,
 			   struct history *history, const struct catalogue *c, struct event *e,
 			   const struct event_reserved *body, struct value *aggregates)
@@ -121,16 +131,20 @@ static void event_remember(struct profile_columns *columns, const struct store *
 	struct cel_env env = { 0 };
 	struct history_result result;
 
+	env.space[SPACE_BODY] = e->body_fields;
 	if (plan->where)
 		env = event_env(c, e, columns->scratch, SCRATCH_BYTES);
 	if (plan->where_profile)
 		actor_fill(columns->actor, store, c, row_known(e->actor) ? e->actor : NULL);
 	env.space[SPACE_PROFILE] = columns->actor;
+	env.zone = c->zone_count ? actor_zone(store, c, e->actor) : &c->zone;
 	history_apply(history, c, &he, &env, aggregates, &result);
 	e->outcome = (uint8_t)result.outcome;
 	e->fraud = result.fraud;
 	e->counted = result.counted;
 	e->staged = result.staged;
+	e->patterns = result.patterns;
+	e->patterns = result.patterns;
 	columns->window_full += result.window_full;
 }
 
@@ -218,8 +232,7 @@ static void cells_prefetch(struct history *history, const struct batch_entry *en
 		if (at + ahead[step] >= count)
 			continue;
 		const struct frame_header *h = entries[at + ahead[step]].data;
-		struct history_event event = { .customer = h->customer, .account = h->account };
-		history_prefetch(history, &event, step);
+		history_prefetch(history, h->customer, h->account, step);
 	}
 }
 

@@ -19,8 +19,9 @@ int refs_init(struct refs *r, uint64_t max)
 	*r = (struct refs){ .max = max, .first = 1, .next = 1 };
 	if (max == 0 || max >= UINT32_MAX)
 		return -EINVAL;
+	uint64_t more_bytes = REF_KEYS_MORE * sizeof *r->more;
 	int rc = region_init(&r->region,
-			     max * (sizeof *r->ring + sizeof *r->dirty + sizeof *r->gone) + 3 * 64);
+			     max * (sizeof *r->ring + 2 * sizeof **r->dirty + more_bytes) + 4 * 64);
 	if (rc)
 		return rc;
 	rc = table_init(&r->table, max);
@@ -29,9 +30,11 @@ int refs_init(struct refs *r, uint64_t max)
 		return rc;
 	}
 	r->ring = region_take(&r->region, max * sizeof *r->ring);
-	r->dirty = region_take(&r->region, max * sizeof *r->dirty);
-	r->gone = region_take(&r->region, max * sizeof *r->gone);
-	assert(r->ring && r->dirty && r->gone);
+	for (int i = 0; i < 2; i++)
+		r->dirty[i] = region_take(&r->region, max * sizeof **r->dirty);
+	r->more = region_take(&r->region, max * more_bytes);
+	assert(r->ring && r->dirty[0] && r->dirty[1] && r->more);
+	r->saved_first = r->saved_next = 1;
 	return 0;
 }
 
@@ -48,12 +51,54 @@ struct ref *refs_find(const struct refs *r, struct key128 key)
 	return table_find(&r->table, key, &slot) ? &r->ring[slot] : NULL;
 }
 
+/* Numbers ascend in the store as they are given: what is new stands at its end, what is old at its start. */
+static uint64_t number_key(uint64_t number)
+{
+	return __builtin_bswap64(number);
+}
+
+static void ref_save(const struct refs *r, const struct ref *ref)
+{
+	uint64_t key = number_key(ref->number);
+	uint32_t further = (uint32_t)__builtin_popcount(ref->entered >> PER_COUNT), n = 0;
+	const struct key128 *more = ref_more(r, ref);
+
+	if (!(ref->memory & REF_LIVE))
+		return;
+	struct ref *out = records_put(r->records, RECORD_REF, &key, sizeof key,
+				      (uint32_t)(sizeof *ref + further * sizeof *more));
+	if (!out)
+		return;
+	*out = *ref;
+	out->memory = 0;
+	for (uint32_t i = 0; i < REF_KEYS_MORE; i++)
+		if (ref->entered >> (PER_COUNT + i) & 1)
+			memcpy((char *)(out + 1) + n++ * sizeof *more, &more[i], sizeof *more);
+}
+
+static uint8_t list_bit(uint32_t list)
+{
+	return (uint8_t)(REF_DIRTY << list);
+}
+
+/* What a cut still has to write is written as it is. */
+static void ref_tidied(struct refs *r, struct ref *ref)
+{
+	uint8_t frozen = list_bit(r->list ^ 1);
+
+	if (!(ref->memory & frozen))
+		return;
+	ref_save(r, ref);
+	ref->memory &= (uint8_t)~frozen;
+}
+
 void refs_changed(struct refs *r, struct ref *ref)
 {
-	if (ref->memory & REF_DIRTY)
+	ref_tidied(r, ref);
+	if (ref->memory & list_bit(r->list))
 		return;
-	ref->memory |= REF_DIRTY;
-	r->dirty[r->dirty_count++] = (uint32_t)(ref - r->ring);
+	ref->memory |= list_bit(r->list);
+	r->dirty[r->list][r->dirty_count[r->list]++] = (uint32_t)(ref - r->ring);
 }
 
 static void forget_oldest(struct refs *r)
@@ -61,11 +106,10 @@ static void forget_oldest(struct refs *r)
 	struct ref *ref = &r->ring[r->first % r->max];
 
 	assert(r->first < r->next && ref->number == r->first);
-	if (ref->memory & REF_SAVED)
-		r->gone[r->gone_count++] = ref->key;
+	ref_tidied(r, ref);
 	bool removed = table_remove(&r->table, ref->key);
 	assert(removed);
-	*ref = (struct ref){ .memory = ref->memory & REF_DIRTY }; /* the place stays in the list */
+	*ref = (struct ref){ .memory = ref->memory & list_bit(r->list) }; /* the place stays in the list */
 	r->first++;
 }
 
@@ -86,12 +130,13 @@ struct ref *refs_add(struct refs *r, struct key128 key, int64_t now, uint64_t or
 	uint64_t number = r->next++;
 	struct ref *ref = &r->ring[number % r->max];
 	assert(!(ref->memory & REF_LIVE));
-	uint8_t dirty = ref->memory & REF_DIRTY;
+	ref_tidied(r, ref); /* a place that was changed before a cut, and empty then */
+	uint8_t dirty = ref->memory & list_bit(r->list);
 	*ref = (struct ref){ .key = key, .number = number, .order_first = order_next, .seen = now };
 	ref->memory = (uint8_t)(REF_LIVE | dirty);
+	refs_changed(r, ref);
 	bool set = table_set(&r->table, key, (uint32_t)(number % r->max));
 	assert(set);
-	refs_changed(r, ref);
 	return ref;
 }
 
@@ -191,32 +236,45 @@ struct ref_left ref_left(const struct ref *ref)
 
 /* ---- records ---- */
 
-void refs_checkpoint(const struct refs *r, struct records *records)
+void refs_cut(struct refs *r, struct records *records)
 {
-	for (uint32_t i = 0; i < r->gone_count; i++)
-		if (!refs_find(r, r->gone[i])) /* came again: its record replaces the old one */
-			records_remove(records, RECORD_REF, &r->gone[i], sizeof r->gone[i]);
-	for (uint32_t i = 0; i < r->dirty_count; i++) {
-		const struct ref *ref = &r->ring[r->dirty[i]];
-		if (!(ref->memory & REF_LIVE))
-			continue;
-		struct ref *out = records_put(records, RECORD_REF, &ref->key, sizeof ref->key, sizeof *ref);
-		if (!out)
-			return;
-		*out = *ref;
-		out->memory = 0;
-	}
+	assert(!r->records && records);
+	r->list ^= 1;
+	assert(r->dirty_count[r->list] == 0);
+	r->records = records;
+	r->cut_next = 0;
+	r->cut_gone = r->saved_first;
+	r->cut_first = r->first;
+	r->cut_saved = r->next;
 }
 
-void refs_checkpointed(struct refs *r)
+bool refs_cut_step(struct refs *r, uint32_t *items)
 {
-	for (uint32_t i = 0; i < r->dirty_count; i++) {
-		struct ref *ref = &r->ring[r->dirty[i]];
-		ref->memory &= (uint8_t)~REF_DIRTY;
-		if (ref->memory & REF_LIVE)
-			ref->memory |= REF_SAVED;
+	uint32_t frozen = r->list ^ 1;
+	uint64_t gone_end = r->cut_first < r->saved_next ? r->cut_first : r->saved_next;
+
+	for (; *items && r->cut_gone < gone_end; --*items) {
+		uint64_t key = number_key(r->cut_gone++);
+		records_remove(r->records, RECORD_REF, &key, sizeof key);
 	}
-	r->dirty_count = r->gone_count = 0;
+	for (; *items && r->cut_next < r->dirty_count[frozen]; --*items)
+		ref_tidied(r, &r->ring[r->dirty[frozen][r->cut_next++]]);
+	return r->cut_gone >= gone_end && r->cut_next == r->dirty_count[frozen];
+}
+
+/* Did it fit? Else all counts as changed. */
+void refs_cut_finish(struct refs *r)
+{
+	bool full = r->records->full;
+
+	r->dirty_count[r->list ^ 1] = 0;
+	r->records = NULL;
+	for (uint64_t n = r->first; full && n < r->next; n++)
+		refs_changed(r, &r->ring[n % r->max]);
+	if (full)
+		return;
+	r->saved_first = r->cut_first;
+	r->saved_next = r->cut_saved;
 }
 
 static bool ref_valid(const struct ref *ref)
@@ -224,8 +282,8 @@ static bool ref_valid(const struct ref *ref)
 	static const uint8_t zero[sizeof ref->reserved];
 
 	if (ref->number == 0 || ref->number >= UINT64_MAX / 2 || ref->order_first == 0 ||
-	    (ref->flags & ~REF_FLAGS) || ref->base_status > VALUE_ERROR || ref->entered >> PER_COUNT ||
-	    ref->has_card > 1 || ref->memory || memcmp(ref->reserved, zero, sizeof zero) != 0)
+	    (ref->flags & ~REF_FLAGS) || ref->base_status > VALUE_ERROR || ref->none || ref->has_card > 1 ||
+	    ref->memory || memcmp(ref->reserved, zero, sizeof zero) != 0)
 		return false;
 	if (ref->parts == 0 || ref->parts > REF_PARTS_MAX)
 		return false;
@@ -242,16 +300,25 @@ bool refs_load(struct refs *r, const void *key, uint32_t key_bytes, const void *
 {
 	struct ref ref;
 
-	if (key_bytes != sizeof ref.key || value_bytes != sizeof ref)
+	if (key_bytes != sizeof ref.number || value_bytes < sizeof ref)
 		return false;
 	memcpy(&ref, value, sizeof ref);
-	if (memcmp(&ref.key, key, sizeof ref.key) != 0 || !ref_valid(&ref))
+	uint64_t number = number_key(ref.number);
+	uint32_t further = (uint32_t)__builtin_popcount(ref.entered >> PER_COUNT);
+	if (memcmp(&number, key, sizeof number) != 0 || !ref_valid(&ref) ||
+	    value_bytes != sizeof ref + further * sizeof(struct key128))
 		return false;
 	struct ref *place = &r->ring[ref.number % r->max];
 	if ((place->memory & REF_LIVE) || refs_find(r, ref.key))
 		return false;
-	ref.memory = REF_LIVE | REF_SAVED;
+	ref.memory = REF_LIVE;
 	*place = ref;
+	const char *from = (const char *)value + sizeof ref;
+	for (uint32_t i = 0; i < REF_KEYS_MORE; i++)
+		if (ref.entered >> (PER_COUNT + i) & 1) {
+			memcpy(&ref_more(r, place)[i], from, sizeof(struct key128));
+			from += sizeof(struct key128);
+		}
 	if (r->first == r->next || ref.number < r->first)
 		r->first = ref.number;
 	if (ref.number >= r->next)
@@ -266,6 +333,8 @@ bool refs_loaded(struct refs *r, uint64_t first, uint64_t next, uint64_t order_n
 		r->first = r->next = next;
 	if (next == 0 || r->first != first || r->next != next || next - first != r->table.count)
 		return false;
+	r->saved_first = first;
+	r->saved_next = next;
 	for (uint64_t n = r->first; n < r->next; n++) {
 		const struct ref *ref = &r->ring[n % r->max],
 				 *before = n > r->first ? &r->ring[(n - 1) % r->max] : ref;
@@ -288,6 +357,10 @@ struct hash128 refs_digest(const struct refs *r)
 		struct ref ref = r->ring[n % r->max];
 		ref.memory = 0;
 		XXH3_128bits_update(&state, &ref, sizeof ref);
+		for (uint32_t i = 0; i < REF_KEYS_MORE; i++)
+			if (ref.entered >> (PER_COUNT + i) & 1)
+				XXH3_128bits_update(&state, &ref_more(r, &r->ring[n % r->max])[i],
+						    sizeof(struct key128));
 	}
 	XXH128_hash_t hash = XXH3_128bits_digest(&state);
 	return (struct hash128){ .low = hash.low64, .high = hash.high64 };

@@ -34,25 +34,32 @@ struct ref {
 	uint16_t currency;
 	uint8_t flags;
 	uint8_t base_status; /* enum value_status */
-	uint8_t entered;     /* bit per enum agg_per whose windows have it */
+	uint8_t none;	     /* 0 */
 	uint8_t parts;
 	uint8_t part_stage[REF_PARTS_MAX];
 	uint16_t part_type[REF_PARTS_MAX];
 	uint8_t has_card;
-	uint8_t memory; /* enum ref_memory; 0 in records */
-	uint8_t reserved[6];
+	uint8_t memory;	  /* enum ref_memory; 0 in records */
+	uint16_t entered; /* bit per kind of key whose windows have it */
+	uint8_t reserved[4];
 };
-_Static_assert(sizeof(struct ref) == 144, "no padding, its form on disk");
+_Static_assert(sizeof(struct ref) == 144, "no padding; its form on disk, then its further keys");
 
-enum ref_memory { REF_DIRTY = 1 << 0, REF_SAVED = 1 << 1, REF_LIVE = 1 << 2 };
+/* Further keys of its entries, behind customer, account and card; those whose bit in `entered` is set. */
+enum { REF_KEYS_MORE = KEYS_MAX - PER_COUNT };
+
+enum ref_memory { REF_DIRTY = 1 << 0 /* and 1 << 1, by list */, REF_LIVE = 1 << 2 };
 
 struct refs {
 	struct table table;
 	struct region region;
 	struct ref *ring;
-	uint32_t *dirty, dirty_count;
-	struct key128 *gone;
-	uint32_t gone_count;
+	struct key128 *more; /* REF_KEYS_MORE a place of the ring; only written where there are any */
+	uint32_t *dirty[2], dirty_count[2], list; /* places that changed; the list that grows */
+	struct records *records;		  /* a cut on its way, NULL: none */
+	uint32_t cut_next;
+	uint64_t saved_first, saved_next;	 /* numbers that the store has */
+	uint64_t cut_gone, cut_first, cut_saved; /* the next number to be taken back; first and next as cut */
 	uint64_t max;
 	uint64_t first, next; /* numbers: the oldest remembered, the next to be given */
 	uint64_t evicted;     /* went before their time */
@@ -69,8 +76,12 @@ struct ref *refs_add(struct refs *r, struct key128 key, int64_t now, uint64_t or
 void refs_expire(struct refs *r, int64_t since);
 /* Entries with a reference and a smaller order cannot change any more. */
 uint64_t refs_settled(const struct refs *r, uint64_t order_next);
-/* After a change. */
+/* Before a change. */
 void refs_changed(struct refs *r, struct ref *ref);
+static inline struct key128 *ref_more(const struct refs *r, const struct ref *ref)
+{
+	return r->more + (uint64_t)(ref - r->ring) * REF_KEYS_MORE;
+}
 
 enum ref_part { REF_PART_NEW, REF_PART_SEEN, REF_PART_FULL };
 enum ref_part ref_note(struct ref *ref, enum event_stage stage, uint16_t type);
@@ -88,8 +99,10 @@ struct ref_left {
 };
 struct ref_left ref_left(const struct ref *ref);
 
-void refs_checkpoint(const struct refs *r, struct records *records);
-void refs_checkpointed(struct refs *r); /* the records fitted: nothing is changed any more */
+/* As windows_cut and its steps; the key of a record is the number. */
+void refs_cut(struct refs *r, struct records *records);
+bool refs_cut_step(struct refs *r, uint32_t *items);
+void refs_cut_finish(struct refs *r);
 bool refs_load(struct refs *r, const void *key, uint32_t key_bytes, const void *value, uint32_t value_bytes);
 /* After the last refs_load; `first` and `next` as they were saved; no entry has an order of order_next or
  * more. */

@@ -96,13 +96,41 @@ struct value row_attribute(const struct store *s, const struct catalogue *c, con
 {
 	if (!row || row->flags & ROW_PROVISIONAL)
 		return value_none(c->attributes[attribute].type);
-	const struct layout *layout = row_layout(&s->layouts, row);
-	int16_t from = layout->from[attribute];
-	struct value v = c->attributes[attribute].initial;
+	const struct layout *layout = s->layouts.in_force;
+	int16_t from = (int16_t)attribute; /* the layout in force begins with the catalogue's attributes */
+	if (row->layout != layout->id) {
+		layout = row_layout(&s->layouts, row);
+		from = layout->from[attribute];
+	}
 	if (from >= 0 && column_is_set(row, (uint16_t)from))
-		v = row_column(row, layout, (uint16_t)from);
-	v.type = (uint8_t)c->attributes[attribute].type;
+		return row_column(row, layout, (uint16_t)from);
+	struct value v = c->attributes[attribute].initial;
+	v.type = (uint8_t)c->attributes[attribute].type; /* also of a default that is not given */
 	return v;
+}
+
+void row_attribute_column(const struct store *s, const struct catalogue *c, const struct row *const *rows,
+			  uint32_t count, uint16_t attribute, int64_t *bits, uint8_t *status)
+{
+	const struct layout *layout = s->layouts.in_force;
+	const uint32_t offset = layout->columns[attribute].offset, word = attribute / 64 * 8;
+
+	assert_in_force(s, c);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct row *row = rows[i];
+		bool common = row && !(row->flags & ROW_PROVISIONAL) && row->layout == layout->id;
+		uint64_t presence = 0;
+		if (common)
+			memcpy(&presence, (const char *)row + row->parts[CUSTOMER_PRESENCE] + word, 8);
+		if (presence >> (attribute % 64) & 1) {
+			memcpy(&bits[i], (const char *)row + row->parts[CUSTOMER_COLUMNS] + offset, 8);
+			status[i] = VALUE_OK;
+			continue;
+		}
+		struct value v = row_attribute(s, c, row, attribute);
+		bits[i] = v.i;
+		status[i] = v.status;
+	}
 }
 
 bool row_profile_is_set(const struct store *s, const struct row *row, uint16_t attribute)
@@ -126,9 +154,20 @@ uint32_t row_subscription_count(const struct row *row)
 	return row ? row_subscription_part(row)->count : 0;
 }
 
+static const uint16_t *packed_offsets(const struct packed_subscriptions *part)
+{
+	const struct packed_kinds *kinds = (const struct packed_kinds *)part;
+
+	assert(part->form == ROW_FORM_KINDS);
+	return (const uint16_t *)((const char *)part + kinds->packed_at);
+}
+
 const struct packed_subscription *packed_first(const struct packed_subscriptions *part)
 {
-	return (const struct packed_subscription *)(part + 1);
+	if (part->form == ROW_FORM_FIRST)
+		return (const struct packed_subscription *)(part + 1);
+	return (const struct packed_subscription *)((const char *)packed_offsets(part) +
+						    pad8(part->count * sizeof(uint16_t)));
 }
 
 const struct packed_subscription *packed_next(const struct packed_subscription *at)
@@ -340,18 +379,43 @@ void row_subscription_read(const struct row_cursor *cursor, struct row_subscript
 	read_params(cursor, at, out);
 }
 
-/* All of it is the kind's own: id, parameters, accounts, channels. */
-static bool packed_is_plain(const struct row_cursor *cursor)
+const char *row_subscription_id(const struct row_cursor *cursor, uint32_t *bytes)
 {
 	const struct packed_subscription *at = cursor->at;
-	const char *name = cursor->catalogue->rules[cursor->rule].name;
 
-	return at->params == 0 && at->accounts == 0 && at->channels == 0 && strlen(name) == at->id_bytes &&
-	       memcmp(packed_id(at), name, at->id_bytes) == 0;
+	*bytes = at->id_bytes;
+	return packed_id(at);
 }
 
-void row_kinds(const struct store *s, const struct catalogue *c, const struct row *row,
-	       struct row_kinds_room *room, struct row_kinds *out)
+int row_subscription_channel(const struct row_cursor *cursor)
+{
+	const struct packed_subscription *at = cursor->at;
+	const uint32_t *channels = packed_channels(at);
+
+	for (uint8_t i = 0; i < at->channels; i++)
+		if (cursor->store->layouts.channel_of[channels[i]] >= 0)
+			return cursor->store->layouts.channel_of[channels[i]];
+	return -1;
+}
+
+/* All of it is the kind's own: id, parameters, accounts, channels. */
+static bool packed_is_plain(const struct layouts *l, const struct packed_subscription *at)
+{
+	const struct name *kind = &l->names.list[at->kind];
+
+	return at->params == 0 && at->accounts == 0 && at->channels == 0 && kind->bytes == at->id_bytes &&
+	       memcmp(packed_id(at), kind->text, at->id_bytes) == 0;
+}
+
+static uint8_t packed_flags(const struct layouts *l, const struct packed_subscription *at)
+{
+	return (uint8_t)((at->flags & SUBSCRIPTION_ON ? KIND_ON : 0) |
+			 (packed_is_plain(l, at) ? KIND_PLAIN : 0));
+}
+
+/* A row that another catalogue ordered, or of the first form. */
+static void kinds_translate(const struct store *s, const struct catalogue *c, const struct row *row,
+			    struct row_kinds_room *room, struct row_kinds *out)
 {
 	struct row_cursor cursor;
 
@@ -359,15 +423,50 @@ void row_kinds(const struct store *s, const struct catalogue *c, const struct ro
 	row_subscriptions(s, c, row, &cursor);
 	for (; row_subscription_next(&cursor); out->count++) {
 		room->rules[out->count] = cursor.rule;
-		room->flags[out->count] =
-			(uint8_t)((cursor.on ? KIND_ON : 0) | (packed_is_plain(&cursor) ? KIND_PLAIN : 0));
+		room->flags[out->count] = packed_flags(&s->layouts, cursor.at);
 	}
+}
+
+void row_kinds(const struct store *s, const struct catalogue *c, const struct row *row,
+	       struct row_kinds_room *room, struct row_kinds *out)
+{
+	assert_in_force(s, c);
+	*out = (struct row_kinds){ 0 };
+	if (!row)
+		return;
+	const struct packed_subscriptions *part = row_subscription_part(row);
+	if (part->count == 0)
+		return;
+	if (part->form != ROW_FORM_KINDS || part->order != s->layouts.order) {
+		kinds_translate(s, c, row, room, out);
+		return;
+	}
+	const struct packed_kinds *kinds = (const struct packed_kinds *)part;
+	*out = (struct row_kinds){ .rules = kinds->rules,
+				   .flags = (const uint8_t *)(kinds->rules + part->awake),
+				   .count = part->awake };
+	if (part->first_rule == c->subscription_first)
+		return;
+	/* the same kinds behind more or fewer other rules */
+	for (uint32_t i = 0; i < out->count; i++)
+		room->rules[i] = (uint16_t)(kinds->rules[i] - part->first_rule + c->subscription_first);
+	out->rules = room->rules;
 }
 
 void row_subscription_at(const struct store *s, const struct catalogue *c, const struct row *row, uint32_t i,
 			 struct row_cursor *cursor)
 {
 	row_subscriptions(s, c, row, cursor);
+	if (cursor->sorted && row_subscription_part(row)->form == ROW_FORM_KINDS) {
+		const struct packed_subscriptions *part = row_subscription_part(row);
+		assert(i < part->awake);
+		const struct packed_subscription *at = row_at(row, packed_offsets(part)[i] * 8u);
+		cursor->at = at;
+		cursor->left = part->count - i - 1;
+		cursor->rule = s->layouts.rule_of[at->kind];
+		cursor->on = at->flags & SUBSCRIPTION_ON;
+		return;
+	}
 	for (uint32_t at = 0; at <= i; at++) {
 		bool there = row_subscription_next(cursor);
 		assert(there);
@@ -556,13 +655,43 @@ static void pack_columns(struct packer *p, const struct layout *layout, const st
 	}
 }
 
-static void pack_subscriptions(struct packer *p, const struct layouts *l, const struct customer_draft *draft)
+/* What the customer subscribes to, in front of everything. The draft is sorted: sleeping ones are last. */
+static struct packed_kinds *pack_kinds(struct packer *p, const struct layouts *l,
+				       const struct customer_draft *draft)
 {
-	struct packed_subscriptions head = { .order = l->order, .count = draft->subscription_count };
+	uint32_t awake = 0;
 
-	pack_copy(p, &head, sizeof head);
+	while (awake < draft->subscription_count &&
+	       l->rule_of[draft->subscription[awake]->kind] != UINT16_MAX)
+		awake++;
+	struct packed_kinds *kinds = pack_take(p, sizeof *kinds + pad8(awake * 3));
+	assert(kinds); /* the room holds it and all columns, asserted below */
+	memset(kinds, 0, sizeof *kinds + pad8(awake * 3));
+	kinds->head = (struct packed_subscriptions){ .order = l->order,
+						     .count = draft->subscription_count,
+						     .form = ROW_FORM_KINDS,
+						     .awake = (uint8_t)awake,
+						     .first_rule = l->subscription_first };
+	uint8_t *flags = (uint8_t *)(kinds->rules + awake);
+	for (uint32_t i = 0; i < awake; i++) {
+		kinds->rules[i] = l->rule_of[draft->subscription[i]->kind];
+		flags[i] = packed_flags(l, draft->subscription[i]);
+	}
+	return kinds;
+}
+
+static void pack_subscriptions(struct packer *p, struct packed_kinds *kinds,
+			       const struct customer_draft *draft)
+{
+	uint16_t *offsets = pack_take(p, pad8(draft->subscription_count * sizeof *offsets));
+
+	if (!offsets)
+		return;
+	kinds->packed_at = (uint32_t)((char *)offsets - (char *)kinds);
+	memset(offsets, 0, pad8(draft->subscription_count * sizeof *offsets));
 	for (uint32_t i = 0; i < draft->subscription_count; i++)
-		pack_copy(p, draft->subscription[i], draft->subscription[i]->bytes);
+		offsets[i] =
+			(uint16_t)(pack_copy(p, draft->subscription[i], draft->subscription[i]->bytes) / 8);
 }
 
 uint32_t row_pack_customer(const struct layouts *l, const struct customer_draft *draft, void *room)
@@ -574,6 +703,8 @@ uint32_t row_pack_customer(const struct layouts *l, const struct customer_draft 
 	*row = (struct row){
 		.kind = ROW_CUSTOMER, .flags = draft->flags, .layout = layout->id, .key = draft->key
 	};
+	row->parts[CUSTOMER_SUBSCRIPTIONS] = p.used;
+	struct packed_kinds *kinds = pack_kinds(&p, l, draft);
 	row->parts[CUSTOMER_PRESENCE] = p.used;
 	uint64_t *presence = pack_take(&p, layout_presence_bytes(layout));
 	row->parts[CUSTOMER_COLUMNS] = p.used;
@@ -582,12 +713,13 @@ uint32_t row_pack_customer(const struct layouts *l, const struct customer_draft 
 	assert(presence && columns); /* LAYOUT_COLUMNS_MAX of them fit, asserted below */
 	pack_columns(&p, layout, draft, presence, columns);
 	pack_edge(&p);
-	row->parts[CUSTOMER_SUBSCRIPTIONS] = p.used;
-	pack_subscriptions(&p, l, draft);
+	pack_subscriptions(&p, kinds, draft);
 	row->bytes = p.used;
 	return p.full ? 0 : p.used;
 }
-_Static_assert(sizeof(struct row) + LAYOUT_COLUMNS_MAX / 8 + LAYOUT_COLUMNS_MAX * 16 < ROW_BYTES_MAX,
+_Static_assert(sizeof(struct row) + sizeof(struct packed_kinds) + SUBSCRIPTIONS_MAX * 3 + 8 +
+			       LAYOUT_COLUMNS_MAX / 8 + LAYOUT_COLUMNS_MAX * 16 <
+		       ROW_BYTES_MAX,
 	       "columns fit");
 
 uint32_t row_pack_account(const struct account_draft *draft, void *room)

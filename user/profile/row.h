@@ -11,7 +11,7 @@
 enum row_kind { ROW_CUSTOMER = 1, ROW_ACCOUNT = 2 };
 enum {
 	ROW_PROVISIONAL = 1 << 0, /* subscriptions without a PROFILE so far */
-	ROW_GONE = 1 << 15, /* no row: the one in the map was removed; never stored, never lent */
+	ROW_GONE = 1 << 15,	  /* no row: the one in the map was removed; never stored, never lent */
 };
 
 struct row {		/* header of every row */
@@ -20,7 +20,7 @@ struct row {		/* header of every row */
 	uint16_t flags;
 	uint64_t layout;   /* low half of the layout's hash; accounts: a fixed version */
 	uint64_t key;	   /* customer or account */
-	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, subscriptions; account: fields,
+	uint32_t parts[4]; /* offsets: customer: presence, columns, strings, kinds; account: fields,
 			      holders, cards, strings */
 };
 _Static_assert(sizeof(struct row) == 40, "fixed in the store");
@@ -72,6 +72,10 @@ void row_subscriptions(const struct store *s, const struct catalogue *c, const s
 		       struct row_cursor *cursor);
 bool row_subscription_next(struct row_cursor *cursor); /* false at the end */
 void row_subscription_read(const struct row_cursor *cursor, struct row_subscription *out);
+/* Its id, lent with the row, and the first of its own channels that the catalogue has, -1 when none: without
+ * reading the rest. */
+const char *row_subscription_id(const struct row_cursor *cursor, uint32_t *bytes);
+int row_subscription_channel(const struct row_cursor *cursor);
 /*
  * Which rules a row subscribes to: rules[i] ascending, flags[i] of the same subscription, in the order of
  * row_subscription_next(). Lent with the row and the catalogue; for rows that another catalogue ordered it is
@@ -98,6 +102,9 @@ void row_subscription_at(const struct store *s, const struct catalogue *c, const
 /* One value of row_profile(). */
 struct value row_attribute(const struct store *s, const struct catalogue *c, const struct row *row,
 			   uint16_t attribute);
+/* The same of many rows, for an attribute that is no string and no money; status[i] is enum value_status. */
+void row_attribute_column(const struct store *s, const struct catalogue *c, const struct row *const *rows,
+			  uint32_t count, uint16_t attribute, int64_t *bits, uint8_t *status);
 /* All that the row has: off ones, and ones whose kind the catalogue has no more. row NULL: none. */
 uint32_t row_subscription_count(const struct row *row);
 

@@ -2,10 +2,15 @@
  * row_format: the packed parts of a row behind its header (row.h), fixed in the store; and rows unpacked, for
  * change.
  *
- * Customer: presence bits by column | columns of 8 bytes (money 16: minor, currency; string: offset from the
- * row | bytes << 32) | strings | subscriptions: a head, then one packed_subscription behind the other, in the
- * order of (rule number, id bytes) of the catalogue in force when the row was written, sleeping ones last. A
- * packed subscription has offsets from its own start only, so it moves as it is. Account: packed_account |
+ * Customer: packed_kinds | presence bits by column | columns of 8 bytes (money 16: minor, currency; string:
+ * offset from the row | bytes << 32) | strings | subscriptions: u16 offsets from the row / 8, then one
+ * packed_subscription behind the other, in the order of (rule number, id bytes) of the catalogue in force
+ * when the row was written, sleeping ones last. A packed subscription has offsets from its own start only, so
+ * it moves as it is. So the first two cache lines say what the customer subscribes to and hold the first
+ * columns.
+ *
+ * Stores of format 1 had form 0: presence | columns | strings | packed_subscriptions, then the subscriptions.
+ * Such rows are read as they are and rewritten when they change. Account: packed_account |
  * row_holder each | packed_card each | strings.
  */
 #ifndef PROFILE_ROW_FORMAT_H
@@ -19,11 +24,25 @@ enum { CUSTOMER_PRESENCE, CUSTOMER_COLUMNS, CUSTOMER_STRINGS, CUSTOMER_SUBSCRIPT
 enum { ACCOUNT_FIELDS, ACCOUNT_ROW_HOLDERS, ACCOUNT_CARDS, ACCOUNT_STRINGS };
 enum { SUBSCRIPTION_ON = 1 << 0 };
 
+enum { ROW_FORM_FIRST = 0, ROW_FORM_KINDS = 1 };
+
 struct packed_subscriptions {
 	uint64_t order; /* layouts.order by which they are sorted */
 	uint32_t count;
-	uint32_t reserved;
+	uint8_t form;
+	uint8_t awake;	     /* so many are of a kind that the catalogue had; these and the rest: form 1 */
+	uint16_t first_rule; /* of that catalogue's subscriptions */
 };
+
+struct packed_kinds {
+	struct packed_subscriptions head;
+	uint32_t packed_at; /* from here to the offsets */
+	uint32_t reserved;
+	uint16_t rules[]; /* of those awake, then a byte of enum row_kind_flags each */
+};
+_Static_assert(sizeof(struct packed_subscriptions) == 16 && sizeof(struct packed_kinds) == 24,
+	       "fixed in the store");
+_Static_assert(SUBSCRIPTIONS_MAX <= UINT8_MAX && ROW_BYTES_MAX / 8 <= UINT16_MAX, "counts and offsets fit");
 
 struct packed_subscription {
 	uint32_t bytes; /* all of it, a multiple of 8 */

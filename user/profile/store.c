@@ -1,18 +1,18 @@
 /*
- * store.c: golden records: LMDB below, the overlay of changed rows above, the checkpoint thread beside.
+ * store.c: golden records: LMDB below, the overlay of changed rows above, an index over both.
  *
  * In: keys, frame bodies (change.c), records of other stages. Out: rows that are lent from the overlay or the
- * map. The engine thread reads and changes; the checkpoint thread alone writes LMDB. A change has a
- * generation; begin cuts it, so that what changes while a checkpoint is written stays in the overlay when
- * poll drops what was committed. After open the engine thread allocates nothing: all memory is reserved
- * address space.
+ * map. The engine thread reads and changes; the checkpoint thread alone writes LMDB. A change never touches a
+ * row that a checkpoint has cut: it puts a newer version into the overlay, and the index leads there. After
+ * open the engine thread allocates nothing: all memory is reserved address space; momentd takes it at start,
+ * reads the map into memory and locks it where it may.
  *
  * What can go wrong: open (another process has the store, a damaged or newer store), activate (a layout that
  * does not go with what is stored), a commit (disk or map full: the old data are intact, and poll says so).
  * The rows of a failed commit stay in the overlay and go with the next checkpoint.
  *
- * Read on: overlay.c, layout.c (columns, names), row.c (the packed row), change.c (PROFILE, SUBSCRIBE),
- * lmdb.c.
+ * Read on: index.c, overlay.c, store_checkpoint.c, layout.c (columns, names), row.c (the packed row),
+ * change.c (PROFILE, SUBSCRIBE), lmdb.c, lmdb_moves.c.
  */
 #include "store.h"
 
@@ -95,12 +95,15 @@ static int counts_load(struct store *s, char *why, size_t why_bytes)
 	s->counts = (struct store_counts){ .version = STORE_VERSION };
 	if (!counts)
 		return 0;
-	if (bytes != sizeof *counts || counts->version != STORE_VERSION) {
-		snprintf(why, why_bytes, "this store has format %u, expected %d",
-			 bytes >= 4 ? counts->version : 0, STORE_VERSION);
+	if (bytes != sizeof *counts || counts->version < STORE_VERSION_OLDEST ||
+	    counts->version > STORE_VERSION) {
+		snprintf(why, why_bytes, "this store has format %u, expected %d to %d",
+			 bytes >= 4 ? counts->version : 0, STORE_VERSION_OLDEST, STORE_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	s->counts = *counts;
+	s->counts.version =
+		STORE_VERSION; /* from the next checkpoint on: an older engine must not read its rows */
 	return 0;
 }
 
@@ -364,6 +367,14 @@ static void row_put(struct store *s, const struct row *row)
 	s->overlay.gone += (uint64_t)(now->flags & ROW_GONE ? 1 : 0) - was_gone;
 }
 
+bool store_is_full(const struct store *s)
+{
+	const struct row *row = (const struct row *)s->row;
+	uint64_t count = row->kind == ROW_CUSTOMER ? s->counts.customers : s->counts.accounts;
+
+	return count >= INDEX_ROWS_MAX && !row_find(s, (enum row_kind)row->kind, row->key);
+}
+
 void store_put(struct store *s, int64_t subscriptions_more)
 {
 	const struct row *row = (const struct row *)s->row;
@@ -534,5 +545,8 @@ void store_sizes(struct store *s, struct store_sizes *out)
 				     .overlay_bytes_max = s->overlay.bytes,
 				     .file_bytes = lmdb_bytes(s->lmdb),
 				     .checkpoints = s->counts.checkpoints,
-				     .checkpoint_ns_last = s->checkpoint_ns_last };
+				     .checkpoint_ns_last = s->checkpoint_ns_last,
+				     .index_bytes = s->index[ROW_CUSTOMER].region.used +
+						    s->index[ROW_ACCOUNT].region.used,
+				     .moved_last = s->moved_last };
 }

@@ -135,7 +135,8 @@ bool store_index_check(struct store *s, char *why, size_t why_bytes);
 
 struct store_sizes {
 	uint64_t customers, accounts, subscriptions, overlay_rows, overlay_bytes, overlay_bytes_max,
-		file_bytes, checkpoints, checkpoint_ns_last;
+		file_bytes, checkpoints, checkpoint_ns_last, index_bytes,
+		moved_last; /* addresses that the last checkpoint moved */
 };
 void store_sizes(struct store *s, struct store_sizes *out);
 /* xxh3-128 over all rows as seen now (overlay over map), keys ascending, canonical (layout-independent).

@@ -376,6 +376,7 @@ static void take_result(struct store *s)
 	s->checkpoint_ns_last = c->ns;
 	if (!c->error) {
 		s->committed = c->generation;
+		s->moved_last = c->move_count;
 		s->counts.checkpoints++;
 	}
 	atomic_store(&c->state, CHECKPOINT_MOVING);

@@ -21,7 +21,7 @@ struct store_counts {
 	uint32_t reserved;
 	uint64_t customers, accounts, subscriptions, checkpoints;
 };
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION_OLDEST = 1, STORE_VERSION = 2 /* rows list the kinds in front */ };
 
 enum checkpoint_state {
 	CHECKPOINT_IDLE,
@@ -51,7 +51,8 @@ struct checkpoint {
 	uint64_t moved;	     /* of these by the engine */
 	uint64_t prefaulted; /* bytes of the map */
 	bool ticked;	     /* a slice was moved since the last poll */
-	bool has_thread, stop;
+	bool has_thread;
+	atomic_bool stop;
 	pthread_t thread;
 	sem_t wake, done;
 };
@@ -72,7 +73,7 @@ struct store {
 	struct checkpoint checkpoint;
 	struct store_counts counts;
 	uint64_t generation, committed; /* of names and layouts */
-	uint64_t checkpoint_ns_last;
+	uint64_t checkpoint_ns_last, moved_last;
 	int lock_fd;
 	bool read_only, holding, indexed;
 	bool populate; /* take memory before it is needed, lock the map */
@@ -89,6 +90,9 @@ struct store {
 
 /* Puts the row in s->row into the overlay, counted. */
 void store_put(struct store *s, int64_t subscriptions_more);
+/* Would the row in s->row be one too many? A function of what was applied before, so a replay says the same.
+ */
+bool store_is_full(const struct store *s);
 
 static inline enum record_space row_space(enum row_kind kind)
 {

@@ -1,11 +1,12 @@
 /*
  * window_records.c: cells as records of a checkpoint, and back; the digest.
  *
- * A record holds what cannot be derived: the log, and of windows for ever the totals and folds by slot.
- * Running values with a length are made again from the log. Bytes that make no sense are refused whole, and
- * so is what does not fit. The digest sees what values can depend on and nothing else: not what is settled
- * but still in a log, not running values; so it is the same before and after a checkpoint, and on a replay.
- * It takes memory from malloc and is slow.
+ * A record holds what cannot be derived: the folds and the log as they stand, in the layout that follows from
+ * the slots in META "history"; a removed cell is a key that is taken back. A cut freezes the list of what
+ * changed; steps write it. What makes no sense is refused whole, and so is what does not fit. The digest sees
+ * what values can depend on and nothing else: not what is settled but still in a log, not running values, not
+ * an empty key at the end of its owner's list; so it is the same before and after a checkpoint, and on a
+ * replay. It takes memory from malloc and is slow.
  */
 #include "windows.h"
 
@@ -16,186 +17,267 @@
 #include <xxhash.h>
 
 struct cell_key {
-	uint8_t per;
-	uint8_t reserved[7];
+	uint8_t per, owner;
+	uint8_t reserved[6];
 	struct key128 key;
 };
 _Static_assert(sizeof(struct cell_key) == 24, "on disk");
 
-struct cell_record { /* then the lasting ones, then the entries */
+struct cell_record { /* then the folds, unless all of them are empty, then the entries */
 	uint32_t entries;
-	uint16_t lasting;
-	uint8_t provisional;
-	uint8_t reserved;
+	uint16_t fold_bytes, entry_bytes;
+	uint8_t provisional, bounded;
+	uint8_t reserved[6];
 	int64_t lost, lost_time;
 	uint64_t broken;
 	int64_t touched;
+	int64_t gone;
+	uint64_t used;
+	struct key128 owner;
 };
-_Static_assert(sizeof(struct cell_record) == 40, "on disk");
+_Static_assert(sizeof(struct cell_record) == 80, "on disk");
 
-struct lasting_record {
-	uint64_t slot, count, errors;
-	uint64_t sum_low, sum_high;
-	struct window_fold fold;
-};
-_Static_assert(sizeof(struct lasting_record) == 72, "on disk");
-
-static struct cell_key key_of(uint32_t per, struct key128 key)
+static struct cell_key key_of(const struct window_cell *cell)
 {
-	return (struct cell_key){ .per = (uint8_t)per, .key = key };
+	return (struct cell_key){ .per = cell->per,
+				  .owner = (cell->flags & CELL_OWNER) != 0,
+				  .key = cell->key };
 }
 
-/* The totals of windows for ever that are not all zero, in order of slots. */
-static uint32_t lasting_encode(const struct windows *w, const struct window_cell *cell,
-			       struct lasting_record *out)
+static struct cell_record head_of(const struct windows *w, const struct window_cell *cell)
 {
-	uint32_t n = 0;
+	const struct window_cold *cold = cell_cold(w, cell);
+	struct cell_record head = { .entries = cell->count,
+				    .provisional = (cell->flags & CELL_PROVISIONAL) != 0,
+				    .lost = INT64_MIN,
+				    .lost_time = INT64_MIN,
+				    .gone = INT64_MIN };
 
-	for (uint64_t left = w->lasting & w->per_slots[cell->per]; left; left &= left - 1) {
-		const struct window_slot *s = &w->slots[bit_first(left)];
-		struct window_run *r = cell_run(cell, s);
-		bool fold = slot_has_fold(s);
-		if (!r || !(r->count || r->errors || (fold && run_fold(r)->used)))
-			continue;
-		out[n] = (struct lasting_record){ .slot = bit_first(left),
-						  .count = r->count,
-						  .errors = r->errors };
-		if (fold) {
-			out[n].fold = *run_fold(r);
-		} else {
-			out[n].sum_low = (uint64_t)r->sum;
-			out[n].sum_high = (uint64_t)(r->sum >> 64);
-		}
-		n++;
+	if (!(cell->flags & CELL_OWNER))
+		head.entry_bytes = w->keys[cell->per].entry_bytes;
+	if (!cold)
+		return head;
+	head.lost = cold->lost;
+	head.lost_time = cold->lost_time;
+	head.broken = cold->broken;
+	head.touched = cold->touched;
+	head.gone = cold->gone;
+	if (cold->owner) {
+		head.bounded = 1;
+		head.used = cold->used;
+		head.owner = cell_at(w, cold->owner)->key;
 	}
-	return n;
+	return head;
 }
 
-static void cell_save(const struct windows *w, const struct window_cell *cell, struct records *records)
+static bool all_zero(const char *bytes, uint32_t count)
 {
-	struct lasting_record lasting[AGGREGATES_MAX];
-	struct cell_key key = key_of(cell->per, cell->key);
-	struct cell_record head = {
-		.entries = cell->count,
-		.lasting = (uint16_t)lasting_encode(w, cell, lasting),
-		.provisional = (cell->flags & CELL_PROVISIONAL) != 0,
-		.lost = cell->lost,
-		.lost_time = cell->lost_time,
-		.broken = cell->broken,
-		.touched = cell->touched,
-	};
-	size_t lasting_bytes = head.lasting * sizeof *lasting, log_bytes = cell->count * sizeof *cell->log;
-	char *out = records_put(records, RECORD_CELL, &key, sizeof key,
-				(uint32_t)(sizeof head + lasting_bytes + log_bytes));
+	uint32_t i = 0;
 
+	while (i < count && !bytes[i])
+		i++;
+	return i == count;
+}
+
+void cell_save(const struct windows *w, const struct window_cell *cell, struct records *records)
+{
+	struct cell_key key = key_of(cell);
+
+	if (!(cell->flags & CELL_LIVE)) {
+		records_remove(records, RECORD_CELL, &key, sizeof key);
+		return;
+	}
+	const struct window_key *k = &w->keys[cell->per];
+	struct cell_record head = head_of(w, cell);
+	if (!(cell->flags & CELL_OWNER) && !all_zero(cell_folds(cell), k->fold_bytes))
+		head.fold_bytes = k->fold_bytes;
+	uint32_t log_bytes = cell->count * k->entry_bytes;
+	char *out = records_put(records, RECORD_CELL, &key, sizeof key,
+				(uint32_t)sizeof head + head.fold_bytes + log_bytes);
 	if (!out)
 		return;
 	memcpy(out, &head, sizeof head);
-	memcpy(out + sizeof head, lasting, lasting_bytes);
+	memcpy(out + sizeof head, cell_folds(cell), head.fold_bytes);
 	if (log_bytes)
-		memcpy(out + sizeof head + lasting_bytes, cell_entries(cell), log_bytes);
+		memcpy(out + sizeof head + head.fold_bytes, cell_entry(k, cell, 0), log_bytes);
 }
 
-void windows_checkpoint(struct windows *w, struct records *records)
+/* ---- cut ---- */
+
+void windows_cut(struct windows *w, struct records *records)
 {
-	for (uint32_t i = 0; i < w->gone_count; i++) {
-		struct cell_key key = key_of((uint32_t)w->gone[i].per, w->gone[i].key);
-		if (!windows_find(w, key.per, key.key)) /* made again: its record replaces the old one */
-			records_remove(records, RECORD_CELL, &key, sizeof key);
-	}
-	for (uint32_t i = 0; i < w->dirty_count; i++)
-		if (w->cells[w->dirty[i]].flags & CELL_LIVE)
-			cell_save(w, &w->cells[w->dirty[i]], records);
+	assert(!w->records && records);
+	w->list ^= 1;
+	assert(w->dirty_count[w->list] == 0);
+	w->records = records;
+	w->cut_next = w->cut_ghosts = 0;
 }
 
-void windows_checkpointed(struct windows *w)
+bool windows_cut_step(struct windows *w, uint32_t *items)
 {
-	for (uint32_t i = 0; i < w->dirty_count; i++) {
-		struct window_cell *cell = &w->cells[w->dirty[i]];
-		cell->flags &= (uint8_t)~CELL_DIRTY;
+	uint32_t frozen = w->list ^ 1, *list = w->dirty[frozen];
+
+	for (; *items && w->cut_next < w->dirty_count[frozen]; --*items) {
+		uint32_t block = list[w->cut_next++], ahead = w->cut_next + 8;
+		if (ahead < w->dirty_count[frozen])
+			__builtin_prefetch(cell_at(w, list[ahead]));
+		if (!block)
+			continue;
+		struct window_cell *cell = cell_at(w, block);
+		cell_save(w, cell, w->records);
+		cell->flags |= CELL_SAVED;
+		cell->dirty = 0;
 		if (cell->flags & CELL_LIVE)
-			cell->flags |= CELL_SAVED;
+			continue;
+		list[w->cut_ghosts++] = block; /* its key stays until all has fitted */
+		cell->dirty = w->cut_ghosts;
 	}
-	w->dirty_count = w->gone_count = 0;
+	return w->cut_next == w->dirty_count[frozen];
+}
+
+static void everything_changed(struct windows *w)
+{
+	for (int half = 0; half < 2; half++) {
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
+		for (uint64_t i = 0; i < h->count; i++)
+			if (h->slots[i].block)
+				cell_changed(w, cell_at(w, h->slots[i].block));
+	}
+}
+
+/* All is in the records: what is gone is gone. Or it did not fit: then all counts as changed. */
+bool windows_cut_finish(struct windows *w, uint32_t *items)
+{
+	uint32_t frozen = w->list ^ 1, *list = w->dirty[frozen];
+	bool full = w->records->full;
+
+	for (; w->cut_ghosts && *items; --*items) {
+		uint32_t block = list[--w->cut_ghosts];
+		if (!block)
+			continue;
+		struct window_cell *ghost = cell_at(w, block);
+		ghost->dirty = 0;
+		if (full)
+			continue;
+		key_index_remove(&w->index, ghost->hash, block);
+		pool_give(&w->pool, block, ghost->class);
+	}
+	if (w->cut_ghosts)
+		return false;
+	w->dirty_count[frozen] = 0;
+	w->records = NULL;
+	if (full)
+		everything_changed(w);
+	return true;
 }
 
 /* ---- loading ---- */
 
-static bool lasting_load(struct windows *w, struct window_cell *cell, const char *bytes, uint32_t count)
+static bool column_valid(const struct window_column *c, const char *entry)
 {
-	uint64_t after = 0; /* slots come ascending */
+	const char *at = entry + c->at;
+	int64_t amount;
+	uint64_t bytes;
 
-	for (uint32_t i = 0; i < count; i++) {
-		struct lasting_record in;
-		memcpy(&in, bytes + i * sizeof in, sizeof in);
-		static const uint8_t zero[sizeof in.fold.reserved];
-		if (in.slot < after || in.slot >= AGGREGATES_MAX ||
-		    !(w->lasting & w->per_slots[cell->per] & UINT64_C(1) << in.slot))
-			return false;
-		if (in.count >> 40 || in.errors >> 24 || in.fold.used > 1 || in.fold.status > VALUE_ERROR ||
-		    memcmp(in.fold.reserved, zero, sizeof zero) != 0)
-			return false;
-		const struct window_slot *s = &w->slots[in.slot];
-		if (in.fold.used && !slot_has_fold(s))
-			return false;
-		struct window_run *r = cell_run_make(w, cell, s);
-		r->count = in.count & ((UINT64_C(1) << 40) - 1);
-		r->errors = in.errors & ((1u << 24) - 1);
-		if (slot_has_fold(s))
-			*run_fold(r) = in.fold;
-		else
-			r->sum = (__int128)((unsigned __int128)in.sum_high << 64 | in.sum_low);
-		after = in.slot + 1;
+	if (c->status_at && (uint8_t)entry[c->status_at] > VALUE_ERROR)
+		return false;
+	if (c->field == AGGF_AMOUNT) {
+		memcpy(&amount, at, sizeof amount);
+		return amount >= 0;
+	}
+	if (c->source == SOURCE_TEXT) {
+		memcpy(&bytes, at, sizeof bytes);
+		return bytes <= WINDOW_TEXT_BYTES;
 	}
 	return true;
 }
 
-static bool entry_valid(const struct windows *w, const struct window_cell *cell, const struct window_entry *e,
+static bool entry_valid(const struct window_key *k, const struct window_entry *e,
 			const struct window_entry *before, uint64_t order_max)
 {
-	if (e->feeds == 0 || (e->feeds & ~w->per_slots[cell->per]) || (e->flags & ~ENTRY_FLAGS))
+	if (e->feeds == 0 || (e->feeds & ~k->slots) || (entry_flags(e) & ~ENTRY_FLAGS))
 		return false;
-	if (e->time < 1 || e->amount < 0 || e->order == 0 || e->order > order_max)
+	if (e->time < 1 || entry_order(e) == 0 || entry_order(e) > order_max)
 		return false;
-	return !before || before->time < e->time || (before->time == e->time && before->order < e->order);
+	for (uint32_t i = 0; i < k->column_count; i++)
+		if (!column_valid(&k->columns[i], (const char *)e))
+			return false;
+	return !before || before->time < e->time ||
+	       (before->time == e->time && entry_order(before) < entry_order(e));
 }
 
-static bool entries_load(struct windows *w, struct window_cell *cell, const char *bytes, uint32_t count,
-			 uint64_t order_max)
+static bool folds_valid(const struct windows *w, const struct window_key *k, const struct window_cell *cell,
+			uint64_t order_max)
 {
-	if (count == 0)
-		return true;
-	cell_log_reserve(w, cell, count);
-	memcpy(cell->log, bytes, count * sizeof *cell->log);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct window_entry *e = &cell->log[i];
-		if (!entry_valid(w, cell, e, i ? e - 1 : NULL, order_max))
+	for (uint64_t left = k->slots & w->lasting; left; left &= left - 1)
+		if (!fold_valid(w, &w->slots[bit_first(left)], cell, order_max))
+			return false;
+	return true;
+}
+
+static bool log_valid(struct windows *w, struct window_cell *cell, uint64_t order_max)
+{
+	const struct window_key *k = &w->keys[cell->per];
+
+	for (uint32_t i = 0; i < cell->count; i++) {
+		const struct window_entry *e = cell_entry(k, cell, i);
+		if (!entry_valid(k, e, i ? cell_entry(k, cell, i - 1) : NULL, order_max))
 			return false;
 		int64_t reach = entry_reach(w, e->feeds, e->time);
 		cell->reach = reach > cell->reach ? reach : cell->reach;
-		for (uint64_t left = e->feeds; left; left &= left - 1) {
-			const struct window_slot *s = &w->slots[bit_first(left)];
-			struct window_run *r = cell_run_make(w, cell, s);
-			if (s->within == 0) /* its totals are in the record */
-				r->mark = MARK_UNKNOWN;
-			else if (!(e->flags & ENTRY_OUT))
-				run_add(s, r, e, i);
-		}
 	}
-	cell->at = cell->log[count - 1].time;
-	cell->count = count;
-	w->entries += count;
 	return true;
 }
 
-/* Would a cell with these fit? */
-static bool load_fits(const struct windows *w, uint32_t entries)
+static bool load_fits(const struct windows *w, const struct window_key *k, uint32_t entries)
 {
-	size_t bytes = slab_room((entries + 2) * sizeof(struct window_entry)) +
-		       2 * AGGREGATES_MAX * 4 * sizeof(struct window_run);
+	uint64_t bytes =
+		2 * (sizeof(struct window_cell) + k->fold_bytes + (entries + 2) * (uint64_t)k->entry_bytes) +
+		sizeof(struct window_runs) + (k->run_count + 4) * sizeof(struct window_run);
 
-	return w->table.count < w->cells_max && w->slab.bytes_in_use + bytes <= w->slab.bytes_max &&
-	       bytes <= w->slab.region.bytes - w->slab.region.used;
+	return w->index.count < w->index.count_max && w->pool.bytes_in_use + bytes <= w->pool.bytes_max &&
+	       bytes <= w->pool.region.bytes - w->pool.region.used;
+}
+
+static bool head_valid(const struct windows *w, const struct cell_key *key, const struct cell_record *head,
+		       uint32_t value_bytes)
+{
+	static const uint8_t zero[sizeof head->reserved];
+	const struct window_key *k = &w->keys[key->per];
+	uint64_t bytes = sizeof *head + head->fold_bytes + (uint64_t)head->entries * head->entry_bytes;
+
+	if (head->provisional > 1 || head->bounded > 1 || memcmp(head->reserved, zero, sizeof zero) != 0 ||
+	    head->entries > WINDOW_LOG_EVENTS_MAX || bytes != value_bytes)
+		return false;
+	if (key->owner)
+		return k->keys_max && !head->entries && !head->entry_bytes && !head->fold_bytes &&
+		       !head->bounded && !head->broken && !head->used &&
+		       (head->provisional || !head->touched);
+	if (head->entry_bytes != k->entry_bytes || (head->fold_bytes && head->fold_bytes != k->fold_bytes))
+		return false;
+	if ((head->provisional && (key->per == PER_ACCOUNT || key->per == PER_CARD)) ||
+	    (!head->provisional && head->touched) || (head->broken & ~(w->lasting & k->slots)))
+		return false;
+	if (head->bounded != (k->keys_max != 0))
+		return false;
+	return head->bounded ||
+	       (head->gone == INT64_MIN && !head->used && !head->owner.low && !head->owner.high);
+}
+
+static void head_load(struct windows *w, struct window_cell *cell, const struct cell_record *head)
+{
+	if (!(cell->flags & CELL_OWNER) && !head->provisional && !head->bounded && head->lost == INT64_MIN &&
+	    head->lost_time == INT64_MIN && !head->broken)
+		return;
+	struct window_cold *cold = cell_cold_make(w, cell);
+	cold->lost = head->lost;
+	cold->lost_time = head->lost_time;
+	cold->broken = head->broken;
+	cold->touched = head->touched;
+	cold->gone = head->gone;
+	cold->used = head->used;
+	cold->owner_key = head->owner;
+	cell->flags |= (uint8_t)(head->provisional ? CELL_PROVISIONAL : 0);
 }
 
 bool windows_load(struct windows *w, const void *key_bytes, uint32_t key_len, const void *value,
@@ -209,126 +291,225 @@ bool windows_load(struct windows *w, const void *key_bytes, uint32_t key_len, co
 		return false;
 	memcpy(&key, key_bytes, sizeof key);
 	memcpy(&head, value, sizeof head);
-	if (key.per >= PER_COUNT || memcmp(key.reserved, zero, sizeof zero) != 0 || head.reserved ||
-	    head.entries > WINDOW_LOG_EVENTS_MAX || head.lasting > AGGREGATES_MAX || head.provisional > 1)
+	if (key.per >= KEYS_MAX || !w->keys[key.per].used || key.owner > 1 ||
+	    memcmp(key.reserved, zero, sizeof zero) != 0 || !head_valid(w, &key, &head, value_bytes))
 		return false;
-	size_t lasting_bytes = head.lasting * sizeof(struct lasting_record);
-	if (value_bytes != sizeof head + lasting_bytes + head.entries * sizeof(struct window_entry))
-		return false;
-	if ((head.provisional && key.per != PER_CUSTOMER) || (!head.provisional && head.touched) ||
-	    (head.broken & ~(w->lasting & w->per_slots[key.per])))
-		return false;
-	if (windows_find(w, key.per, key.key) || !load_fits(w, head.entries))
+	const struct window_key *k = &w->keys[key.per];
+	if (cell_find(w, key.per, key.key, key.owner) || !load_fits(w, k, head.entries) ||
+	    (head.bounded && head.used > order_max))
 		return false;
 
-	struct window_cell *cell = windows_make(w, key.per, key.key);
-	cell->flags = (uint8_t)(CELL_LIVE | CELL_SAVED | (head.provisional ? CELL_PROVISIONAL : 0));
-	w->dirty_count--; /* made, not changed */
-	cell->lost = head.lost;
-	cell->lost_time = head.lost_time;
-	cell->broken = head.broken;
-	cell->touched = head.touched;
+	struct window_cell *cell = cell_make(w, key.per, key.key, key.owner ? CELL_OWNER : 0);
+	cell->flags |= CELL_SAVED;
+	w->dirty_count[w->list]--; /* made, not changed */
+	cell->dirty = 0;
+	if (head.entries > cell->room)
+		cell = cell_resize(w, cell, head.entries);
 	const char *at = (const char *)value + sizeof head;
-	return lasting_load(w, cell, at, head.lasting) &&
-	       entries_load(w, cell, at + lasting_bytes, head.entries, order_max);
+	memcpy(cell_folds(cell), at, head.fold_bytes);
+	if (head.entries)
+		memcpy(cell_entry(k, cell, 0), at + head.fold_bytes, (uint64_t)head.entries * k->entry_bytes);
+	cell->count = head.entries;
+	w->entries += head.entries;
+	head_load(w, cell, &head);
+	return key.owner || (folds_valid(w, k, cell, order_max) && log_valid(w, cell, order_max));
 }
 
-static int by_touched(const void *a, const void *b, void *cells)
+static int by_touched(const void *a, const void *b, void *windows)
 {
-	const struct window_cell *x = (const struct window_cell *)cells + *(const uint32_t *)a;
-	const struct window_cell *y = (const struct window_cell *)cells + *(const uint32_t *)b;
+	const struct windows *w = windows;
+	const struct window_cold *x = cell_cold(w, cell_at(w, *(const uint32_t *)a));
+	const struct window_cold *y = cell_cold(w, cell_at(w, *(const uint32_t *)b));
 
 	return x->touched < y->touched ? -1 : x->touched > y->touched;
 }
 
-/* The list of provisional cells, by their latest event. */
-bool windows_loaded(struct windows *w)
+static int by_used(const void *a, const void *b, void *windows)
+{
+	const struct windows *w = windows;
+	const struct window_cold *x = cell_cold(w, cell_at(w, *(const uint32_t *)a));
+	const struct window_cold *y = cell_cold(w, cell_at(w, *(const uint32_t *)b));
+
+	return x->used < y->used ? -1 : x->used > y->used;
+}
+
+/* Cells of one sort, in the room of the list of changes, which is empty. */
+static uint32_t cells_collect(struct windows *w, bool bounded)
 {
 	uint32_t n = 0;
 
-	assert(w->dirty_count == 0 && w->gone_count == 0 && !w->oldest);
-	for (uint32_t i = 0; i < w->cells_used; i++)
-		if (w->cells[i].flags & CELL_PROVISIONAL)
-			w->dirty[n++] = i; /* the list is empty: its room is free */
-	qsort_r(w->dirty, n, sizeof *w->dirty, by_touched, w->cells);
-	for (uint32_t i = 0; i < n; i++) {
-		if (w->cells[w->dirty[i]].touched > w->now)
-			return false;
-		cell_list_push(w, &w->cells[w->dirty[i]]);
+	for (int half = 0; half < 2; half++) {
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
+		for (uint64_t i = 0; i < h->count; i++) {
+			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
+			if (!cell || (cell->flags & CELL_OWNER))
+				continue;
+			if (bounded ? w->keys[cell->per].keys_max != 0
+				    : (cell->flags & CELL_PROVISIONAL) && cell->per == PER_CUSTOMER)
+				w->dirty[0][n++] = h->slots[i].block;
+		}
 	}
+	return n;
+}
+
+static bool bounded_link(struct windows *w, struct window_cell *cell)
+{
+	struct window_cold *cold = cell_cold(w, cell);
+	const struct window_cell *owner = cell_find(w, cell->per, cold->owner_key, true);
+
+	if (!owner || cell_cold(w, owner)->keys >= w->keys[cell->per].keys_max)
+		return false;
+	cold->owner = cell_block(w, owner);
+	cell_link(w, cell);
+	return true;
+}
+
+/* Further keys of provisional customers, owners first, so that they end up behind their keys. */
+static bool customers_link(struct windows *w, bool owners)
+{
+	for (int half = 0; half < 2; half++) {
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
+		for (uint64_t i = 0; i < h->count; i++) {
+			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
+			if (!cell || !(cell->flags & CELL_PROVISIONAL) || cell->per == PER_CUSTOMER ||
+			    ((cell->flags & CELL_OWNER) != 0) != owners)
+				continue;
+			uint64_t customer = (uint64_t)cell_cold(w, cell)->touched;
+			struct window_cell *first =
+				cell_find(w, PER_CUSTOMER, (struct key128){ .low = customer }, false);
+			if (!first || !(first->flags & CELL_PROVISIONAL))
+				return false;
+			cell->flags &= (uint8_t)~CELL_PROVISIONAL;
+			cell_link_customer(w, cell, customer);
+		}
+	}
+	return true;
+}
+
+/* The lists: provisional cells by their latest event, keys of an owner by use. */
+bool windows_loaded(struct windows *w)
+{
+	assert(w->dirty_count[0] == 0 && w->dirty_count[1] == 0 && !w->oldest);
+	uint32_t n = cells_collect(w, false);
+	qsort_r(w->dirty[0], n, sizeof *w->dirty[0], by_touched, w);
+	for (uint32_t i = 0; i < n; i++) {
+		struct window_cell *cell = cell_at(w, w->dirty[0][i]);
+		if (cell_cold(w, cell)->touched > w->now)
+			return false;
+		cell_list_push(w, cell);
+	}
+	if (!customers_link(w, true) || !customers_link(w, false))
+		return false;
+	n = cells_collect(w, true);
+	qsort_r(w->dirty[0], n, sizeof *w->dirty[0], by_used, w);
+	for (uint32_t i = 0; i < n; i++)
+		if (!bounded_link(w, cell_at(w, w->dirty[0][i])))
+			return false;
 	return true;
 }
 
 /* ---- digest ---- */
 
-static int by_key(const void *a, const void *b, void *cells)
+static int by_key(const void *a, const void *b, void *windows)
 {
-	const struct window_cell *x = (const struct window_cell *)cells + *(const uint32_t *)a;
-	const struct window_cell *y = (const struct window_cell *)cells + *(const uint32_t *)b;
+	const struct windows *w = windows;
+	const struct window_cell *x = cell_at(w, *(const uint32_t *)a), *y = cell_at(w, *(const uint32_t *)b);
+	struct cell_key p = key_of(x), q = key_of(y);
 
-	if (x->per != y->per)
-		return x->per < y->per ? -1 : 1;
-	if (x->key.high != y->key.high)
-		return x->key.high < y->key.high ? -1 : 1;
-	return x->key.low < y->key.low ? -1 : x->key.low > y->key.low;
+	if (p.per != q.per)
+		return p.per < q.per ? -1 : 1;
+	if (p.owner != q.owner)
+		return p.owner < q.owner ? -1 : 1;
+	if (p.key.high != q.key.high)
+		return p.key.high < q.key.high ? -1 : 1;
+	return p.key.low < q.key.low ? -1 : p.key.low > q.key.low;
+}
+
+/* What is known to be missing, as far as a window can still see it. */
+static int64_t gone_seen(const struct windows *w, const struct window_cell *cell)
+{
+	const struct window_key *k = &w->keys[cell->per];
+	int64_t gone = cell->cold ? cell_cold(w, cell)->gone : INT64_MIN;
+
+	if (gone == INT64_MIN || (k->slots & w->lasting) || time_add(gone, k->span) > windows_horizon(w))
+		return gone;
+	return INT64_MIN;
+}
+
+/* A bounded key that is empty has a place among its owner's all the same, but at the end of the list. */
+static bool cell_seen(const struct windows *w, const struct window_cell *cell)
+{
+	const struct window_cold *cold = cell_cold(w, cell);
+
+	if (cell->flags & CELL_OWNER)
+		return gone_seen(w, cell) != INT64_MIN;
+	if (cell_holds(w, cell))
+		return true;
+	for (uint32_t at = cold && cell->per == PER_CUSTOMER ? cold->next : 0; at;
+	     at = cell_cold(w, cell_at(w, at))->next)
+		if (cell_seen(w, cell_at(w, at)))
+			return true;
+	for (uint32_t at = cold && cold->owner ? cold->older : 0; at;
+	     at = cell_cold(w, cell_at(w, at))->older)
+		if (cell_holds(w, cell_at(w, at)))
+			return true;
+	return false;
 }
 
 /* As if everything settled had left the log. */
-static void cell_digest(const struct windows *w, const struct window_cell *cell, XXH3_state_t *state)
+static void cell_digest(const struct windows *w, const struct window_cell *cell, XXH3_state_t *state,
+			char *room)
 {
-	struct lasting_record lasting[AGGREGATES_MAX];
-	struct cell_key key = key_of(cell->per, cell->key);
-	struct cell_record head = {
-		.provisional = (cell->flags & CELL_PROVISIONAL) != 0,
-		.lost = cell->lost > windows_horizon(w) ? cell->lost : INT64_MIN,
-		.lost_time = cell->lost_time,
-		.broken = cell->broken,
-		.touched = cell->touched,
-	};
-	const struct window_entry *log = cell_entries(cell);
+	const struct window_key *k = &w->keys[cell->per];
+	struct cell_key key = key_of(cell);
+	struct cell_record head = head_of(w, cell);
+	struct window_cell *settled = (struct window_cell *)room;
 
-	for (uint32_t i = 0; i < cell->count; i++)
-		head.entries += !entry_settled(w, &log[i]);
+	head.entries = 0;
+	head.lost = head.lost > windows_horizon(w) ? head.lost : INT64_MIN;
+	head.gone = cell_holds(w, cell) || (cell->flags & CELL_OWNER) ? gone_seen(w, cell) : INT64_MIN;
 	XXH3_128bits_update(state, &key, sizeof key);
-	XXH3_128bits_update(state, &head, sizeof head);
-	for (uint64_t left = w->lasting & w->per_slots[cell->per]; left; left &= left - 1) {
-		const struct window_slot *s = &w->slots[bit_first(left)];
-		struct window_run *r = cell_run(cell, s), none[2] = { 0 };
-		struct window_fold fold = { 0 };
-		if (!r)
-			r = none;
-		if (slot_has_fold(s))
-			fold = *run_fold(r);
-		for (uint32_t i = 0; i < cell->count && slot_has_fold(s); i++)
-			if ((log[i].feeds >> bit_first(left) & 1) && !(log[i].flags & ENTRY_OUT) &&
-			    entry_settled(w, &log[i]))
-				fold_add(s, &fold, &log[i]);
-		lasting[0] = (struct lasting_record){ bit_first(left), r->count, r->errors, 0, 0, fold };
-		if (!slot_has_fold(s)) {
-			lasting[0].sum_low = (uint64_t)r->sum;
-			lasting[0].sum_high = (uint64_t)(r->sum >> 64);
-		}
-		XXH3_128bits_update(state, lasting, sizeof *lasting);
+	if (cell->flags & CELL_OWNER) {
+		XXH3_128bits_update(state, &head, sizeof head);
+		return;
 	}
+	memcpy(room, cell, sizeof *cell + k->fold_bytes);
+	for (uint32_t i = 0; i < cell->count; i++) {
+		const struct window_entry *e = cell_entry(k, cell, i);
+		head.entries += !entry_settled(w, e);
+		for (uint64_t left = e->mark & ENTRY_OUT ? 0 : e->feeds & w->lasting; left; left &= left - 1)
+			if (entry_settled(w, e))
+				fold_add(w, &w->slots[bit_first(left)], settled, e);
+	}
+	XXH3_128bits_update(state, &head, sizeof head);
+	XXH3_128bits_update(state, cell_folds(settled), k->fold_bytes);
 	for (uint32_t i = 0; i < cell->count; i++)
-		if (!entry_settled(w, &log[i]))
-			XXH3_128bits_update(state, &log[i], sizeof *log);
+		if (!entry_settled(w, cell_entry(k, cell, i)))
+			XXH3_128bits_update(state, cell_entry(k, cell, i), k->entry_bytes);
 }
 
 struct hash128 windows_digest(const struct windows *w)
 {
-	uint32_t *order = malloc((w->cells_used + 1) * sizeof *order), n = 0;
+	uint32_t *order = malloc((w->index.count + 1) * sizeof *order), n = 0;
+	char *room = malloc(sizeof(struct window_cell) + UINT16_MAX);
 	XXH3_state_t state;
 
-	assert(order);
-	for (uint32_t i = 0; i < w->cells_used; i++)
-		if ((w->cells[i].flags & CELL_LIVE) && cell_holds(w, &w->cells[i]))
-			order[n++] = i;
-	qsort_r(order, n, sizeof *order, by_key, w->cells);
+	assert(order && room);
+	for (int half = 0; half < 2; half++) {
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
+		for (uint64_t i = 0; i < h->count; i++) {
+			uint32_t block = h->slots[i].block;
+			if (block && (cell_at(w, block)->flags & CELL_LIVE) &&
+			    cell_seen(w, cell_at(w, block)))
+				order[n++] = block;
+		}
+	}
+	qsort_r(order, n, sizeof *order, by_key, (void *)(uintptr_t)w);
 	XXH3_INITSTATE(&state);
 	XXH3_128bits_reset(&state);
 	for (uint32_t i = 0; i < n; i++)
-		cell_digest(w, &w->cells[order[i]], &state);
+		cell_digest(w, cell_at(w, order[i]), &state, room);
+	free(room);
 	free(order);
 	XXH128_hash_t hash = XXH3_128bits_digest(&state);
 	return (struct hash128){ .low = hash.low64, .high = hash.high64 };

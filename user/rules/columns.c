@@ -51,25 +51,15 @@ static void values_finish(struct column_room *to, uint32_t n)
 	to->column = (struct cel_column){ to->bits, any ? to->status : NULL, to->bytes, to->currency };
 }
 
-/* Columns of the header that are codes: 0 is no data. */
-static void code_finish(struct column_room *to, uint32_t n)
+/* A column of the header in which one value stands for no data. */
+static void header_finish(struct column_room *to, int64_t none, uint32_t n)
 {
 	uint8_t any = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		to->status[i] = to->bits[i] ? VALUE_OK : VALUE_NO_DATA;
-		any |= to->status[i];
-	}
-	to->column = (struct cel_column){ .bits = to->bits, .status = any ? to->status : NULL };
-}
-
-static void balance_finish(struct column_room *to, uint32_t n)
-{
-	uint8_t any = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		to->status[i] = to->bits[i] == FRAME_BALANCE_NO_DATA ? VALUE_NO_DATA : VALUE_OK;
-		any |= to->status[i];
+		uint8_t status = to->bits[i] == none ? VALUE_NO_DATA : VALUE_OK;
+		to->status[i] = status;
+		any |= status;
 	}
 	to->column = (struct cel_column){ .bits = to->bits, .status = any ? to->status : NULL };
 }
@@ -104,22 +94,22 @@ static void header_column(const struct rules_work *w, enum event_field field, st
 	case FIELD_balance:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->balance;
-		balance_finish(to, n);
+		header_finish(to, FRAME_BALANCE_NO_DATA, n);
 		break;
 	case FIELD_country:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->country;
-		code_finish(to, n);
+		header_finish(to, 0, n);
 		break;
 	case FIELD_mcc:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->mcc;
-		code_finish(to, n);
+		header_finish(to, 0, n);
 		break;
 	case FIELD_touchpoint:
 		for (uint32_t i = 0; i < n; i++)
 			to->bits[i] = g->e[i]->header->touchpoint;
-		code_finish(to, n);
+		header_finish(to, 0, n);
 		break;
 	default:
 		for (uint32_t i = 0; i < n; i++) {
@@ -130,29 +120,51 @@ static void header_column(const struct rules_work *w, enum event_field field, st
 	}
 }
 
-static void value_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to)
+/* A value that needs 64 bits and a status only. */
+static inline void column_set_plain(struct column_room *to, uint32_t i, const struct value *v)
+{
+	to->bits[i] = v->i;
+	to->status[i] = column_status((enum value_status)v->status, v->bytes);
+}
+
+static void value_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to,
+			 bool plain)
 {
 	const struct group *g = &w->group;
 
 	for (uint32_t i = 0; i < g->count; i++) {
 		const struct event *e = g->e[i];
 		const struct value *from = space == SPACE_AGG ? e->aggregates : e->body_fields;
-		column_set(to, i, &from[index]);
+		if (plain)
+			column_set_plain(to, i, &from[index]);
+		else
+			column_set(to, i, &from[index]);
 	}
 	values_finish(to, g->count);
 }
 
-static void row_column(const struct rules_work *w, uint8_t space, uint16_t index, struct column_room *to)
+static void profile_column(const struct rules_work *w, uint16_t index, struct column_room *to, bool plain)
+{
+	const struct group *g = &w->group;
+	const struct row *rows[ROWS_MAX];
+
+	for (uint32_t i = 0; i < g->count; i++)
+		rows[i] = g->e[i]->actor;
+	if (plain)
+		row_attribute_column(w->store, w->c, rows, g->count, index, to->bits, to->status);
+	for (uint32_t i = 0; !plain && i < g->count; i++) {
+		struct value v = row_attribute(w->store, w->c, rows[i], index);
+		column_set(to, i, &v);
+	}
+	values_finish(to, g->count);
+}
+
+static void account_column(const struct rules_work *w, uint16_t index, struct column_room *to)
 {
 	const struct group *g = &w->group;
 	struct value account[ACCOUNT_FIELD_COUNT];
 
 	for (uint32_t i = 0; i < g->count; i++) {
-		if (space == SPACE_PROFILE) {
-			struct value v = row_attribute(w->store, w->c, g->e[i]->actor, index);
-			column_set(to, i, &v);
-			continue;
-		}
 		row_account(g->e[i]->account, account);
 		column_set(to, i, &account[index]);
 	}
@@ -163,15 +175,19 @@ const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint1
 {
 	struct column_room *room = room_of(w, space, index);
 
+	bool plain = type != TYPE_STRING && type != TYPE_MONEY; /* 64 bits and a status are all of it */
+
 	if (room->made == w->group.number)
 		return &room->column;
 	room->made = w->group.number;
 	if (space == SPACE_EVENT)
 		header_column(w, (enum event_field)index, room);
 	else if (space == SPACE_AGG || space == SPACE_BODY)
-		value_column(w, space, index, room);
+		value_column(w, space, index, room, plain);
+	else if (space == SPACE_PROFILE)
+		profile_column(w, index, room, plain);
 	else
-		row_column(w, space, index, room);
+		account_column(w, index, room);
 	if (type != TYPE_STRING)
 		room->column.bytes = NULL;
 	if (type != TYPE_MONEY)

@@ -142,18 +142,69 @@ static const uint8_t *listeners(struct rules_work *w, const struct cat_rule *rul
 
 /* ---- rules without an index ---- */
 
-/* Notes where it is not false; written everywhere, kept where it counts: no branch to be guessed wrong. */
-static void found_note(struct rules_work *w, uint16_t rule, struct outcome o, const uint8_t *listen)
+/*
+ * Rows at which a bound holds, or has no value to hold for; of all rows, or of those that stand in rows[]
+ * already. All are written, those kept that count: no branch to be guessed wrong.
+ */
+static uint32_t bound_rows(struct rules_work *w, const struct plan_bound *bound, bool all, uint16_t *rows,
+			   uint32_t n, bool *known)
+{
+	const uint8_t *status;
+	const int64_t *v = group_numbers(w, &w->c->plan->fields[bound->field], &status);
+	uint32_t kept = 0;
+
+	*known &= !status;
+	if (bound->count == 1 && !status) {
+		const uint64_t low = (uint64_t)bound->in->low, width = (uint64_t)bound->in->high - low;
+		for (uint32_t i = 0; i < n; i++) {
+			uint16_t row = all ? (uint16_t)i : rows[i];
+			rows[kept] = row;
+			kept += (uint64_t)v[row] - low <= width;
+		}
+		return kept;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t row = all ? (uint16_t)i : rows[i];
+		rows[kept] = row;
+		kept += (status && status[row]) || plan_bound_has(bound, v[row]);
+	}
+	return kept;
+}
+
+/* Notes where a condition is not false: at rows[], or with NULL at all rows. */
+static void found_note(struct rules_work *w, uint16_t rule, struct outcome o, const uint16_t *rows,
+		       uint32_t n, const uint8_t *listen)
 {
 	struct found *to = &w->found[w->found_count];
 	uint32_t k = 0;
 
-	for (uint32_t i = 0; i < w->group.count; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		uint8_t status = o.status ? o.status[i] : 0;
-		to[k] = (struct found){ (uint16_t)i, rule, status };
-		k += (status || o.bits[i]) && (!listen || listen[i]);
+		uint16_t row = rows ? rows[i] : (uint16_t)i;
+		to[k] = (struct found){ row, rule, status };
+		k += (status || o.bits[i]) && (!listen || listen[row]);
 	}
 	w->found_count += k;
+}
+
+static void bounded_find(struct rules_work *w, uint16_t rule, const struct plan_rule *plan,
+			 const uint8_t *listen)
+{
+	uint16_t rows[ROWS_MAX];
+	uint32_t n = w->group.count;
+	bool known = true;
+
+	for (unsigned i = 0; i < plan->bound_count && n; i++)
+		n = bound_rows(w, &plan->bounds[i], i == 0, rows, n, &known);
+	if (n == 0)
+		return;
+	if (!plan->exact || !known) {
+		found_note(w, rule, evaluate(w, rule, rows, n), rows, n, listen);
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!listen || listen[rows[i]])
+			w->found[w->found_count++] = (struct found){ rows[i], rule, 0 };
 }
 
 static void always_find(struct rules_work *w)
@@ -162,8 +213,12 @@ static void always_find(struct rules_work *w)
 
 	for (uint32_t i = 0; i < g->plan->always_count; i++) {
 		uint16_t rule = g->plan->always[i];
+		const struct plan_rule *plan = &w->c->plan->rules[rule];
 		const uint8_t *listen = listeners(w, &w->c->rules[rule]);
-		found_note(w, rule, evaluate(w, rule, NULL, g->count), listen);
+		if (plan->bound_count)
+			bounded_find(w, rule, plan, listen);
+		else
+			found_note(w, rule, evaluate(w, rule, NULL, g->count), NULL, g->count, listen);
 	}
 }
 
@@ -198,6 +253,14 @@ static void candidate_add(struct rules_work *w, struct indexed *x, uint16_t rule
 	by_rule_count(&w->by_rule, rule);
 }
 
+static bool candidate_passes(const struct indexed *x, const struct plan_candidate *c, uint32_t row)
+{
+	if (c->field == PLAN_NO_FIELD || (x->status[c->field] && x->status[c->field][row]))
+		return true;
+	int64_t v = x->numbers[c->field][row];
+	return v >= c->in.low && v <= c->in.high;
+}
+
 static void index_row(struct rules_work *w, struct indexed *x, const struct plan_index *index, uint32_t row)
 {
 	const uint8_t *status = x->status[index->field];
@@ -208,9 +271,13 @@ static void index_row(struct rules_work *w, struct indexed *x, const struct plan
 		return;
 	}
 	uint32_t node = plan_index_find(index, x->numbers[index->field][row]);
-	for (; node; node = index->up[node / 2])
-		for (uint32_t i = index->first[node]; i < index->first[node + 1]; i++)
-			candidate_add(w, x, index->rules[i], row, true);
+	for (; node; node = index->nodes[node / 2].up) {
+		const struct plan_candidate *at = &index->candidates[index->nodes[node].first];
+		const struct plan_candidate *end = &index->candidates[index->nodes[node + 1].first];
+		for (; at < end; at++)
+			if (candidate_passes(x, at, row))
+				candidate_add(w, x, at->rule, row, true);
+	}
 }
 
 /* Evaluates each rule that has pairs over its rows. */

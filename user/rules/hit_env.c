@@ -18,21 +18,6 @@ static const struct value *profile_values(struct rules *r, const struct store *s
 	return r->profile;
 }
 
-static void subscription_fill(struct rules *r, const struct catalogue *c, uint32_t hit, bool params)
-{
-	const struct cat_rule *rule = &c->rules[r->hits[hit].rule];
-
-	if (params || !(r->kinds[hit] & KIND_PLAIN)) {
-		row_subscription_read(&r->cursors[hit], &r->subscription);
-		return;
-	}
-	r->subscription.rule = rule->number;
-	r->subscription.on = true;
-	r->subscription.id = rule->name;
-	r->subscription.id_bytes = (uint32_t)strlen(rule->name);
-	r->subscription.channel_count = r->subscription.account_count = 0;
-}
-
 struct cel_env rules_hit_env(struct rules *r, struct store *store, const struct catalogue *c,
 			     const struct event *event, uint32_t hit, const struct row *recipient,
 			     uint32_t spaces)
@@ -61,7 +46,8 @@ struct cel_env rules_hit_env(struct rules *r, struct store *store, const struct 
 		env.zone = catalogue_zone(c, &name);
 	}
 	if (r->hits[hit].holder) {
-		subscription_fill(r, c, hit, spaces & 1u << SPACE_PARAM);
+		if (spaces & 1u << SPACE_PARAM)
+			row_subscription_read(&r->cursors[hit], &r->subscription);
 		env.space[SPACE_PARAM] = r->subscription.params;
 		me_fill(r->me, r->hits[hit].holder->key, (enum holder_role)r->roles[hit]);
 		env.space[SPACE_ME] = r->me;

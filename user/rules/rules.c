@@ -151,32 +151,36 @@ static bool runs_rules(const struct event *e)
 	return e->outcome == EVENT_DECIDED && (e->fraud || e->counted || e->staged);
 }
 
-/* The events of each type, types in the order of their first event. Returns how many types. */
-static uint32_t types_gather(struct rules_work *w, const struct event *events, uint32_t from, uint32_t count)
+/* Which events run rules, and how many there are of each type, types in the order of their first event. */
+static uint32_t events_pick(struct rules_work *w, const struct event *events, uint32_t from, uint32_t count)
 {
-	uint32_t types = 0, total = 0;
+	uint32_t types = 0;
 
+	w->picked_count = 0;
+	w->completed = 0;
 	for (uint32_t i = from; i < count; i++) {
 		if (!runs_rules(&events[i]))
 			continue;
 		uint32_t type = (uint32_t)(events[i].type - w->c->events);
+		w->picked[w->picked_count] = (uint16_t)i;
+		w->picked_type[w->picked_count++] = (uint16_t)type;
+		w->completed |= events[i].patterns;
 		if (w->type_count[type]++ == 0)
 			w->types[types++] = (uint16_t)type;
 	}
+	return types;
+}
+
+static void types_run(struct rules_work *w, struct event *events, uint32_t types)
+{
+	uint32_t row = 0, total = 0;
+
 	for (uint32_t t = 0; t < types; t++) {
 		w->type_first[w->types[t]] = (uint16_t)total;
 		total += w->type_count[w->types[t]];
 	}
-	for (uint32_t i = from; i < count; i++)
-		if (runs_rules(&events[i]))
-			w->type_rows[w->type_first[events[i].type - w->c->events]++] = (uint16_t)i;
-	return types;
-}
-
-static void types_run(struct rules_work *w, struct event *events, uint32_t from, uint32_t count)
-{
-	uint32_t types = types_gather(w, events, from, count), row = 0;
-
+	for (uint32_t i = 0; i < w->picked_count; i++)
+		w->type_rows[w->type_first[w->picked_type[i]]++] = w->picked[i];
 	w->group.is_pattern = false;
 	w->group.patterns = 0;
 	for (uint32_t t = 0; t < types; t++) {
@@ -189,20 +193,16 @@ static void types_run(struct rules_work *w, struct event *events, uint32_t from,
 	}
 }
 
-static void patterns_run(struct rules_work *w, struct event *events, uint32_t from, uint32_t count)
+static void patterns_run(struct rules_work *w, struct event *events)
 {
-	uint32_t completed = 0;
-
-	for (uint32_t i = from; i < count; i++)
-		completed |= runs_rules(&events[i]) ? events[i].patterns : 0;
 	w->group.is_pattern = true;
-	for (; completed; completed &= completed - 1) {
-		uint32_t pattern = (uint32_t)__builtin_ctz(completed), bit = UINT32_C(1) << pattern;
+	for (uint32_t left = w->completed; left; left &= left - 1) {
+		uint32_t pattern = (uint32_t)__builtin_ctz(left), bit = UINT32_C(1) << pattern;
 		group_begin(w, w->c->patterns[pattern].event);
 		w->group.patterns = bit - 1;
-		for (uint32_t i = from; i < count; i++)
-			if (runs_rules(&events[i]) && (events[i].patterns & bit))
-				group_add(w, events, i);
+		for (uint32_t i = 0; i < w->picked_count; i++)
+			if (events[w->picked[i]].patterns & bit)
+				group_add(w, events, w->picked[i]);
 		group_run(w);
 	}
 }
@@ -305,6 +305,8 @@ static uint32_t events_count(struct rules *r, struct event *events, uint32_t fro
 	const struct rules_work *w = r->work;
 
 	for (uint32_t i = from; i < count; i++) {
+		if (!w->part_of[i])
+			continue;
 		if (!event_fits(r, w->part_of[i]))
 			return i;
 		for (uint32_t p = w->part_of[i]; p; p = w->parts[p - 1].next) {
@@ -324,11 +326,11 @@ uint32_t rules_run(struct rules *r, struct store *store, const struct catalogue 
 	w->store = store;
 	w->c = c;
 	w->part_count = w->sorted_count = w->seat_count = w->unit_count = 0;
-	memset(w->part_of, 0, sizeof w->part_of);
+	memset(w->part_of + from, 0, (count - from) * sizeof *w->part_of);
 	r->hit_count = 0;
 	r->profile_row = NULL;
-	types_run(w, events, from, count);
-	patterns_run(w, events, from, count);
+	types_run(w, events, events_pick(w, events, from, count));
+	patterns_run(w, events);
 	uint32_t to = events_count(r, events, from, count, ledger, by_rule);
 	assert(to > from || from == count);
 	return to;

@@ -50,6 +50,22 @@ static bool row_has_subscriptions(const struct rules_work *w, uint32_t row)
 	return end > first && w->sorted[end - 1].rule >= w->c->subscription_first;
 }
 
+/* Is there a condition of a holder that is evaluated by seat? */
+static bool row_asks_for_holders(const struct rules_work *w, uint32_t row)
+{
+	const struct group *g = &w->group;
+
+	if (!g->counted[row] && !g->e[row]->staged)
+		return false;
+	return g->plan->holder_rest || (g->plan->holder && g->e[row]->account);
+}
+
+/* Is the rule's condition, which reads the holder, found like others: by the actor's profile? */
+static bool by_actor(const struct rules_work *w, uint16_t rule, uint32_t row)
+{
+	return w->group.plan->actor && w->c->plan->rules[rule].actor && !w->group.e[row]->account;
+}
+
 /* Rows of holders who are not the actor, a batch at a time. */
 static void seats_fetch(struct rules_work *w)
 {
@@ -119,34 +135,63 @@ static void unit_add(struct rules_work *w, uint32_t seat, uint16_t number, uint3
 	if (found) {
 		unit.status = found->status;
 		unit.holds = !found->status;
-	} else if (!group_listens(w, rule, s->at))
-		return;
-	else
+	} else {
+		if (!group_listens(w, rule, s->at))
+			return;
+		unit.waits = true;
 		by_rule_count(&w->by_rule, number);
+	}
 	assert(w->unit_count < UNITS_MAX);
 	w->units[w->unit_count++] = unit;
+}
+
+/* Subscriptions to what was found at the seat's row: both lists ascend. */
+static void seat_found_units(struct rules_work *w, uint32_t seat, const struct row_kinds *kinds)
+{
+	uint16_t row = w->seats[seat].at;
+	const struct found *at = &w->sorted[w->row_found[row]], *end = &w->sorted[w->row_found[row + 1]];
+
+	for (uint32_t i = 0; i < kinds->count && at < end; i++) {
+		uint16_t rule = kinds->rules[i];
+		while (at->rule < rule)
+			if (++at == end)
+				return;
+		if (at->rule == rule && (kinds->flags[i] & KIND_ON))
+			unit_add(w, seat, rule, i, kinds->flags[i], at);
+	}
+}
+
+/* The same with those whose condition asks for the holder, which wait to be evaluated. */
+static void seat_all_units(struct rules_work *w, uint32_t seat, const struct row_kinds *kinds)
+{
+	const struct seat *s = &w->seats[seat];
+	const struct found *at = &w->sorted[w->row_found[s->at]], *end = &w->sorted[w->row_found[s->at + 1]];
+	const uint64_t *holder_bits = w->group.plan->holder_bits;
+
+	for (uint32_t i = 0; i < kinds->count; i++) {
+		uint16_t rule = kinds->rules[i];
+		uint32_t bit = (uint32_t)rule - w->c->subscription_first;
+		if (!(kinds->flags[i] & KIND_ON))
+			continue;
+		while (at < end && at->rule < rule)
+			at++;
+		if ((holder_bits[bit / 64] >> bit % 64 & 1) && !by_actor(w, rule, s->at))
+			unit_add(w, seat, rule, i, kinds->flags[i], NULL);
+		else if (at < end && at->rule == rule)
+			unit_add(w, seat, rule, i, kinds->flags[i], at);
+	}
 }
 
 static void seat_units(struct rules_work *w, uint32_t seat)
 {
 	const struct seat *s = &w->seats[seat];
-	const struct found *at = &w->sorted[w->row_found[s->at]], *end = &w->sorted[w->row_found[s->at + 1]];
-	const uint64_t *holder_bits = w->group.plan->holder_bits;
 	struct row_kinds kinds;
 
 	row_kinds(w->store, w->c, s->row, &w->kinds_room, &kinds);
-	for (uint32_t i = 0; i < kinds.count; i++) {
-		uint16_t rule = kinds.rules[i];
-		uint32_t bit = (uint32_t)rule - w->c->subscription_first;
-		if (!(kinds.flags[i] & KIND_ON))
-			continue;
-		while (at < end && at->rule < rule)
-			at++;
-		if (holder_bits[bit / 64] >> bit % 64 & 1)
-			unit_add(w, seat, rule, i, kinds.flags[i], NULL);
-		else if (at < end && at->rule == rule)
-			unit_add(w, seat, rule, i, kinds.flags[i], at);
-	}
+	if (row_asks_for_holders(w, s->at))
+		seat_all_units(w, seat, &kinds);
+	else
+		seat_found_units(w, seat, &kinds);
 }
 
 /* ---- conditions that ask for the holder ---- */
@@ -258,7 +303,7 @@ static void waiting_decide(struct rules_work *w)
 
 	by_rule_lay_out(b);
 	for (uint32_t u = w->group.first_unit; u < w->unit_count; u++)
-		if (b->count[w->units[u].rule])
+		if (w->units[u].waits)
 			w->places[by_rule_place(b, w->units[u].rule)] = u;
 	for (uint32_t t = 0; t < b->touched_count; t++) {
 		uint16_t rule = b->touched[t];
@@ -274,8 +319,7 @@ void group_seats(struct rules_work *w)
 	if (g->type->subscription_count == 0)
 		return;
 	for (uint32_t row = 0; row < g->count; row++)
-		if ((g->counted[row] || g->e[row]->staged) &&
-		    (g->plan->holder || row_has_subscriptions(w, row)))
+		if (row_has_subscriptions(w, row) || row_asks_for_holders(w, row))
 			row_seats(w, row);
 	seats_fetch(w);
 	for (uint32_t s = g->first_seat; s < w->seat_count; s++)

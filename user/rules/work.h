@@ -66,6 +66,7 @@ struct unit {
 	uint8_t flags; /* enum row_kind_flags */
 	uint8_t status;
 	bool holds;
+	bool waits; /* to be evaluated; else what was found counts */
 };
 
 /* What an event has of a group: a stretch of found, one of units. */
@@ -112,7 +113,9 @@ struct rules_work {
 	struct by_rule by_rule;
 	uint16_t type_count[EVENT_TYPES_MAX], type_first[EVENT_TYPES_MAX];
 	uint16_t types[ROWS_MAX], type_rows[ROWS_MAX];
-	uint32_t part_of[ROWS_MAX], part_last[ROWS_MAX]; /* + 1 */
+	uint16_t picked[ROWS_MAX], picked_type[ROWS_MAX]; /* events that run rules */
+	uint32_t picked_count, completed;		  /* patterns that any of them completed */
+	uint32_t part_of[ROWS_MAX], part_last[ROWS_MAX];  /* + 1 */
 	uint32_t part_count, found_count, seat_count, unit_count, sorted_count;
 	uint32_t groups; /* ever: numbers columns */
 	uint64_t interpreted;

@@ -231,44 +231,78 @@ static void recv_complete(struct conns *c, struct conn *conn, const struct io_ur
 		conn_reap(c, conn);
 }
 
-static void run_end(struct conns *c, struct conn *conn, uint32_t chunk)
-{
-	(void)conn;
-	if (c->run_done)
-		c->run_done(c->run_ctx, chunk);
-}
-
 /* Does the memory registered as fixed buffer 0 hold these bytes? */
 static bool fixed_holds(const struct conns *c, const char *data, uint32_t bytes)
 {
 	return c->fixed && data >= c->fixed && data + bytes <= c->fixed + c->fixed_bytes;
 }
 
+/* What of a run is still to be sent, at most bytes_max, as parts. Returns how many. */
+static uint32_t run_rest(struct conn_run *run, uint32_t bytes_max)
+{
+	uint32_t skip = run->sent, n = 0;
+
+	for (uint32_t i = 0; i < run->parts && bytes_max; i++) {
+		const struct conn_part *part = &run->part[i];
+		if (skip >= part->bytes) {
+			skip -= part->bytes;
+			continue;
+		}
+		uint32_t bytes = part->bytes - skip < bytes_max ? part->bytes - skip : bytes_max;
+		run->rest[n++] = (struct iovec){ (char *)part->data + skip, bytes };
+		bytes_max -= bytes;
+		skip = 0;
+	}
+	return n;
+}
+
+static void run_prepare(struct conns *c, struct conn *conn, struct io_uring_sqe *sqe)
+{
+	struct conn_run *run = &conn->run;
+	uint32_t parts = run_rest(run, c->send_bytes_max ? (uint32_t)c->send_bytes_max : UINT32_MAX);
+	const struct iovec *first = run->rest;
+
+	assert(parts);
+	run->header = (struct msghdr){ .msg_iov = run->rest, .msg_iovlen = parts };
+	c->zero_copy_sends += run->zero_copy;
+	c->plain_sends += !run->zero_copy;
+	conn->notifications += run->zero_copy;
+	if (!run->zero_copy && parts == 1)
+		io_uring_prep_send(sqe, conn->fd, first->iov_base, first->iov_len, MSG_NOSIGNAL);
+	else if (!run->zero_copy)
+		io_uring_prep_sendmsg(sqe, conn->fd, &run->header, MSG_NOSIGNAL);
+	else if (parts > 1)
+		io_uring_prep_sendmsg_zc(sqe, conn->fd, &run->header, MSG_NOSIGNAL);
+	else if (fixed_holds(c, first->iov_base, (uint32_t)first->iov_len))
+		io_uring_prep_send_zc_fixed(sqe, conn->fd, first->iov_base, first->iov_len, MSG_NOSIGNAL, 0,
+					    0);
+	else
+		io_uring_prep_send_zc(sqe, conn->fd, first->iov_base, first->iov_len, MSG_NOSIGNAL, 0);
+	if (run->zero_copy)
+		sqe->ioprio |= IORING_SEND_ZC_REPORT_USAGE; /* where the kernel looks for it in all three */
+}
+
+static void tx_prepare(struct conns *c, struct conn *conn, struct io_uring_sqe *sqe)
+{
+	uint32_t bytes = conn->tx_bytes[!conn->tx_filling] - conn->tx_sent;
+
+	if (c->send_bytes_max && bytes > (uint32_t)c->send_bytes_max)
+		bytes = (uint32_t)c->send_bytes_max;
+	assert(bytes);
+	io_uring_prep_send(sqe, conn->fd, conn->tx[!conn->tx_filling] + conn->tx_sent, bytes, MSG_NOSIGNAL);
+	c->plain_sends++;
+}
+
 /* The rest of the run, or of the buffer that is not being filled. */
 static void send_prepare(struct conns *c, struct conn *conn, bool run)
 {
 	struct io_uring_sqe *sqe = ring_sqe(c->ring);
-	const char *data =
-		run ? conn->run.data + conn->run.sent : conn->tx[!conn->tx_filling] + conn->tx_sent;
-	uint32_t bytes =
-		run ? conn->run.bytes - conn->run.sent : conn->tx_bytes[!conn->tx_filling] - conn->tx_sent;
 
-	if (c->send_bytes_max && bytes > (uint32_t)c->send_bytes_max)
-		bytes = (uint32_t)c->send_bytes_max;
-	assert(!conn->sending && bytes);
-	if (run && conn->run.zero_copy) {
-		if (fixed_holds(c, data, bytes))
-			io_uring_prep_send_zc_fixed(sqe, conn->fd, data, bytes, MSG_NOSIGNAL,
-						    IORING_SEND_ZC_REPORT_USAGE, 0);
-		else
-			io_uring_prep_send_zc(sqe, conn->fd, data, bytes, MSG_NOSIGNAL,
-					      IORING_SEND_ZC_REPORT_USAGE);
-		c->zero_copy_sends++;
-		conn->notifications++;
-	} else {
-		io_uring_prep_send(sqe, conn->fd, data, bytes, MSG_NOSIGNAL);
-		c->plain_sends++;
-	}
+	assert(!conn->sending);
+	if (run)
+		run_prepare(c, conn, sqe);
+	else
+		tx_prepare(c, conn, sqe);
 	sqe->user_data = conn_tag(run ? RING_GATEWAY_SEND : RING_SEND, conn);
 	conn->operations++;
 	conn->sending = true;
@@ -280,7 +314,8 @@ static void run_settle(struct conns *c, struct conn *conn)
 	if (conn->run.active && conn->run.sent == conn->run.bytes && !conn->sending &&
 	    conn->notifications == 0) {
 		conn->run.active = false;
-		run_end(c, conn, conn->run.chunk);
+		for (uint32_t i = 0; i < conn->run.parts && c->run_done; i++)
+			c->run_done(c->run_ctx, conn->run.part[i].chunk);
 	}
 }
 
@@ -599,13 +634,21 @@ bool conn_idle(const struct conn *conn)
 	       conn->tx_bytes[0] == 0 && conn->tx_bytes[1] == 0;
 }
 
-void conn_send_run(struct conns *c, struct conn *conn, const char *data, uint32_t bytes, uint32_t chunk,
+void conn_send_run(struct conns *c, struct conn *conn, const struct conn_part *parts, uint32_t count,
 		   bool zero_copy)
 {
-	assert(conn_idle(conn) && bytes);
-	conn->run = (struct conn_run){
-		.data = data, .bytes = bytes, .chunk = chunk, .active = true, .zero_copy = zero_copy
-	};
+	struct conn_run *run = &conn->run;
+
+	assert(conn_idle(conn) && count && count <= CONN_RUN_PARTS_MAX);
+	run->active = true;
+	run->zero_copy = zero_copy;
+	run->parts = count;
+	run->bytes = run->sent = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		assert(parts[i].bytes);
+		run->part[i] = parts[i];
+		run->bytes += parts[i].bytes;
+	}
 	send_prepare(c, conn, true);
 }
 

@@ -26,10 +26,11 @@
 #include <moment/limits.h>
 #include <prefilter/prefilter.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <uring/ring.h>
 
 #define CONN_CLOSING_NS_MAX INT64_C(2000000000)
-enum { CONN_TX_BYTES = 256 << 10, CONN_BUFFERS = 1024, CONN_BUFFER_BYTES = 16 << 10 };
+enum { CONN_TX_BYTES = 256 << 10, CONN_BUFFERS = 1024, CONN_BUFFER_BYTES = 16 << 10, CONN_RUN_PARTS_MAX = 8 };
 
 enum conn_role { CONN_FREE, CONN_NEW, CONN_SOURCE, CONN_GATEWAY };
 
@@ -39,12 +40,19 @@ struct conn_piece { /* a received buffer that still has bytes */
 	uint32_t next; /* piece number + 1 */
 };
 
-/* A send out of memory that is not the connection's. */
-struct conn_run {
+struct conn_part {
 	const char *data;
-	uint32_t bytes, sent;
+	uint32_t bytes;
 	uint32_t chunk; /* what is pinned */
+};
+
+/* A send out of memory that is not the connection's: parts, one behind the other. */
+struct conn_run {
+	struct conn_part part[CONN_RUN_PARTS_MAX];
+	uint32_t parts, bytes, sent;
 	bool active, zero_copy;
+	struct msghdr header; /* of the send in flight, when it has more than one part */
+	struct iovec rest[CONN_RUN_PARTS_MAX];
 };
 
 struct conn {
@@ -149,8 +157,9 @@ void conn_span_done(struct conns *c, struct conn *conn, uint32_t bytes, uint32_t
 /* Queues bytes to send; false: no room (the peer does not read) or closing, nothing is queued. */
 bool conn_send(struct conns *c, struct conn *conn, const void *bytes, uint32_t count);
 uint32_t conn_send_room(const struct conn *conn);
-/* Sends a run out of foreign memory; the connection must not be sending. run_done is called once. */
-void conn_send_run(struct conns *c, struct conn *conn, const char *data, uint32_t bytes, uint32_t chunk,
+/* Sends a run out of foreign memory, at most CONN_RUN_PARTS_MAX parts; the connection must not be sending.
+ * run_done is called once a part, when all of it is sent. */
+void conn_send_run(struct conns *c, struct conn *conn, const struct conn_part *parts, uint32_t count,
 		   bool zero_copy);
 /* Is it free to send a run? */
 bool conn_idle(const struct conn *conn);

@@ -1,8 +1,8 @@
 // needs: user/base/outbox.c user/base/region.c user/base/records.c
 /*
  * test_outbox.c: the outbox beside a slow twin: a plain list of legs per queue, each with its bytes and
- * state. Random commits, releases, takes, acceptances in any order, gateways that die, checkpoints, spills,
- * crashes with a load from the last committed checkpoint.
+ * state. Random commits, releases, takes, acceptances in any order, gateways that die, checkpoints cut in
+ * steps with all of that in between, spills, crashes with a load from the last committed checkpoint.
  */
 #include <base/outbox.h>
 #include <setjmp.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { QUEUES = 3, LEGS_MAX = 40000, STORE_MAX = 4096 };
+enum { QUEUES = 3, LEGS_MAX = 40000, STORE_MAX = 4096, CHECKPOINT_STEPS = 60 };
 
 struct twin_leg {
 	uint32_t bytes, content; /* content: seed of its bytes */
@@ -37,7 +37,9 @@ struct world {
 	struct stored store[STORE_MAX]; /* committed */
 	uint32_t store_count;
 	struct records records;
-	bool cutting;
+	uint32_t cutting;   /* steps of the world until the checkpoint is committed; 0 = none */
+	uint32_t items_max; /* chunks a step of the checkpoint; UINT32_MAX: all at the cut */
+	uint64_t checkpoints;
 	uint64_t random;
 	uint32_t pinned[64], pinned_count;
 };
@@ -119,6 +121,7 @@ static struct world *world_new(uint64_t seed, uint64_t memory)
 
 	assert_non_null(w);
 	w->random = seed;
+	w->items_max = UINT32_MAX;
 	for (unsigned i = 0; i < QUEUES; i++)
 		w->queue[i].leg = calloc(LEGS_MAX, sizeof *w->queue[i].leg);
 	assert_int_equal(outbox_init(&w->outbox, memory, 64 << 20), 0);
@@ -139,6 +142,12 @@ static void world_free(struct world *w)
 	free(w);
 }
 
+/* What the outbox is told to remember of a leg. */
+static uint64_t leg_number(uint32_t queue, uint64_t ordinal)
+{
+	return (uint64_t)(queue + 1) << 40 | ordinal;
+}
+
 static void leg_add(struct world *w, uint32_t queue)
 {
 	struct twin_queue *q = &w->queue[queue];
@@ -151,8 +160,8 @@ static void leg_add(struct world *w, uint32_t queue)
 		return;
 	assert_non_null(room);
 	frame_fill(room, bytes, leg.content);
-	outbox_commit(&w->outbox, bytes);
 	q->leg[q->count++] = leg;
+	outbox_commit(&w->outbox, bytes, leg_number(queue, q->count));
 }
 
 /* The first leg that waits and may leave; count = none. */
@@ -169,8 +178,9 @@ static void legs_take(struct world *w, uint32_t queue)
 	struct twin_queue *q = &w->queue[queue];
 	struct outbox_run run;
 	uint64_t first = twin_next(q);
-	bool took =
-		outbox_take(&w->outbox, queue, 1 + random_below(w, 40), 2000 + random_below(w, 30000), &run);
+	uint32_t frames_max = 1 + random_below(w, 40), bytes_max = 2000 + random_below(w, 30000);
+	uint64_t sequence = random_below(w, 1000000);
+	bool took = outbox_take(&w->outbox, queue, frames_max, bytes_max, sequence, &run);
 
 	if (!took) {
 		/* nothing waits, or what waits is still being read by an earlier send */
@@ -183,6 +193,9 @@ static void legs_take(struct world *w, uint32_t queue)
 	uint8_t flags = (uint8_t)run.data[offsetof(struct frame_header, flags)];
 	uint32_t at = 0;
 	for (uint32_t i = 0; i < run.frames; i++) {
+		uint64_t number;
+		memcpy(&number, run.data + at + offsetof(struct frame_header, sequence), sizeof number);
+		assert_int_equal(number, sequence + i);
 		struct twin_leg *leg = &q->leg[first + i];
 		assert_true(first + i < q->released);
 		assert_true(leg->state == OUTBOX_NEW ||
@@ -204,6 +217,28 @@ static void unpin_some(struct world *w, uint32_t leave)
 		outbox_unpin(&w->outbox, w->pinned[--w->pinned_count]);
 }
 
+/* Hears which legs were accepted, in order. */
+struct heard {
+	struct twin_queue *q;
+	uint32_t queue, count;
+	uint64_t next; /* index */
+};
+
+static void legs_heard(void *ctx, const uint64_t *legs, uint32_t count)
+{
+	struct heard *h = ctx;
+
+	assert_true(count > 0);
+	for (uint32_t i = 0; i < count; i++) {
+		while (h->q->leg[h->next].state == OUTBOX_ACCEPTED)
+			h->next++;
+		assert_int_equal(legs[i], leg_number(h->queue, h->next + 1));
+		h->q->leg[h->next].state = OUTBOX_ACCEPTED;
+		h->count++;
+	}
+}
+
+/* One acknowledgement: legs that were sent, perhaps some of them accepted before. */
 static void leg_accept(struct world *w, uint32_t queue)
 {
 	struct twin_queue *q = &w->queue[queue];
@@ -211,17 +246,21 @@ static void leg_accept(struct world *w, uint32_t queue)
 	if (q->count == 0)
 		return;
 	uint64_t first = random_below(w, 3) ? twin_next(q) : random_below(w, (uint32_t)q->count);
-	first = first > 5 ? first - 5 : 0;
-	uint32_t want = 0, n = 1 + random_below(w, 60);
-	for (uint64_t i = first; i < first + n && i < q->count; i++) {
-		if (q->leg[i].state == OUTBOX_SENT) {
-			want++;
-			q->leg[i].state = OUTBOX_ACCEPTED;
-			assert_int_equal(outbox_accept(&w->outbox, queue, i + 1, 1, NULL, NULL), 1);
-		} else if (q->leg[i].state == OUTBOX_ACCEPTED)
-			assert_int_equal(outbox_accept(&w->outbox, queue, i + 1, 1, NULL, NULL),
-					 0); /* once */
+	uint32_t n = 1 + random_below(w, 600), count = 0, want = 0;
+	first = first > n / 2 ? first - n / 2 : 0;
+	while (first < q->count &&
+	       (q->leg[first].state == OUTBOX_NEW || q->leg[first].state == OUTBOX_RETURNED))
+		first++;
+	for (uint64_t i = first; i < q->count && count < n; i++, count++) {
+		if (q->leg[i].state != OUTBOX_SENT && q->leg[i].state != OUTBOX_ACCEPTED)
+			break;
+		want += q->leg[i].state == OUTBOX_SENT;
 	}
+	struct heard heard = { .q = q, .queue = queue, .next = first };
+	assert_int_equal(outbox_accept(&w->outbox, queue, first + 1, count, legs_heard, &heard), want);
+	assert_int_equal(heard.count, want);
+	assert_int_equal(outbox_accept(&w->outbox, queue, first + 1, count, legs_heard, &heard),
+			 0); /* once */
 }
 
 static void gateway_die(struct world *w, uint32_t queue)
@@ -236,13 +275,33 @@ static void gateway_die(struct world *w, uint32_t queue)
 	}
 }
 
-static void checkpoint(struct world *w)
+static void checkpoint_end(struct world *w)
 {
-	records_reset(&w->records);
-	outbox_checkpoint(&w->outbox, &w->records);
+	assert_true(outbox_checkpoint_step(&w->outbox, UINT32_MAX));
 	assert_false(w->records.full);
 	store_apply(w);
 	outbox_committed(&w->outbox);
+	w->cutting = 0;
+}
+
+static void checkpoint_begin(struct world *w)
+{
+	if (w->cutting)
+		return;
+	records_reset(&w->records);
+	outbox_checkpoint_cut(&w->outbox, &w->records);
+	if (w->items_max == UINT32_MAX)
+		assert_true(outbox_checkpoint_step(&w->outbox, UINT32_MAX));
+	w->cutting = CHECKPOINT_STEPS;
+	w->checkpoints++;
+}
+
+static void checkpoint(struct world *w)
+{
+	if (w->cutting)
+		checkpoint_end(w);
+	checkpoint_begin(w);
+	checkpoint_end(w);
 }
 
 static void open_check(const struct world *w)
@@ -292,6 +351,10 @@ static void step(struct world *w)
 	uint32_t queue = random_below(w, QUEUES), what = random_below(w, 1000);
 	struct twin_queue *q = &w->queue[queue];
 
+	if (w->cutting && w->items_max != UINT32_MAX)
+		outbox_checkpoint_step(&w->outbox, w->items_max);
+	if (w->cutting && --w->cutting == 0)
+		checkpoint_end(w);
 	if (what < 400)
 		leg_add(w, queue);
 	else if (what < 550) {
@@ -307,7 +370,7 @@ static void step(struct world *w)
 	else if (what < 980)
 		gateway_die(w, queue);
 	else if (what < 998)
-		checkpoint(w);
+		checkpoint_begin(w);
 	else
 		crash(w);
 }
@@ -321,6 +384,7 @@ static void outbox_agrees_with_its_twin(void **state)
 	for (uint64_t s = seed; s < seed + 8; s++) {
 		struct world *w = world_new(s, 2 << 20);
 		printf("seed %llu\n", (unsigned long long)s);
+		w->items_max = s % 3 == 0 ? 1 : s % 3 == 1 ? 3 : UINT32_MAX;
 		for (unsigned i = 0; i < 20000; i++) {
 			step(w);
 			if (i % 500 == 0)
@@ -346,6 +410,101 @@ static void outbox_agrees_with_its_twin(void **state)
 	}
 }
 
+static int record_order(const void *a, const void *b)
+{
+	const struct record *x = *(const struct record *const *)a, *y = *(const struct record *const *)b;
+	int order = (int)x->space - (int)y->space;
+
+	if (order == 0)
+		order = (int)x->key_bytes - (int)y->key_bytes;
+	return order ? order : memcmp(record_key(x), record_key(y), x->key_bytes);
+}
+
+static uint32_t records_sort(const struct records *records, const struct record **out)
+{
+	uint32_t n = 0;
+
+	for (const struct record *r = records_next(records, NULL); r; r = records_next(records, r)) {
+		assert_true(n < STORE_MAX);
+		out[n++] = r;
+	}
+	qsort(out, n, sizeof *out, record_order);
+	return n;
+}
+
+static void records_are_equal(const struct records *a, const struct records *b)
+{
+	static const struct record *left[STORE_MAX], *right[STORE_MAX];
+	uint32_t n = records_sort(a, left);
+
+	assert_int_equal(records_sort(b, right), n);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(record_order(&left[i], &right[i]), 0);
+		assert_int_equal(left[i]->gone, right[i]->gone);
+		assert_int_equal(left[i]->value_bytes, right[i]->value_bytes);
+		assert_memory_equal(record_value(left[i]), record_value(right[i]), left[i]->value_bytes);
+		if (i > 0) /* a key is written once */
+			assert_true(record_order(&left[i - 1], &left[i]) < 0);
+	}
+}
+
+/* The same world twice: one encodes all at the cut, the other in steps while everything goes on. */
+static void a_checkpoint_in_steps_is_that_of_the_cut(void **state)
+{
+	static const uint32_t items[] = { 1, 7, 0 }; /* 0: only what changes, the rest at the end */
+	const char *text = getenv("MOMENT_SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 10) : 1, checked = 0;
+
+	(void)state;
+	for (uint64_t s = seed; s < seed + 6; s++) {
+		struct world *whole = world_new(s, 2 << 20), *steps = world_new(s, 2 << 20);
+		printf("seed %llu\n", (unsigned long long)s);
+		steps->items_max = items[s % 3];
+		for (unsigned i = 0; i < 12000; i++) {
+			uint64_t before = steps->checkpoints;
+			step(whole);
+			step(steps);
+			assert_int_equal(steps->random, whole->random);
+			if (steps->checkpoints > before && steps->cutting == CHECKPOINT_STEPS)
+				continue;
+			if (steps->cutting == 1) { /* the last look before it is committed */
+				outbox_checkpoint_step(&steps->outbox, UINT32_MAX);
+				records_are_equal(&whole->records, &steps->records);
+				checked++;
+			}
+		}
+		open_check(steps);
+		world_free(whole);
+		world_free(steps);
+	}
+	assert_true(checked > 100);
+}
+
+/* A checkpoint's step does at most what it was allowed, and says when it is done. */
+static void a_step_encodes_at_most_so_many_chunks(void **state)
+{
+	struct world *w = world_new(11, 2 << 20);
+	uint64_t before = 0;
+	unsigned steps = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++)
+		leg_add(w, i % QUEUES);
+	outbox_checkpoint_cut(&w->outbox, &w->records);
+	before = w->records.count;
+	assert_int_equal(before, 1); /* META */
+	for (bool done = false; !done; steps++) {
+		done = outbox_checkpoint_step(&w->outbox, 2);
+		assert_true(w->records.count <= before + 2);
+		before = w->records.count;
+	}
+	assert_true(steps > 5);
+	assert_true(outbox_checkpoint_step(&w->outbox, 1)); /* nothing is being cut */
+	store_apply(w);
+	outbox_committed(&w->outbox);
+	world_free(w);
+}
+
 static void outbox_spills_when_nobody_takes(void **state)
 {
 	struct world *w = world_new(5, 2 << 20);
@@ -363,7 +522,7 @@ static void outbox_spills_when_nobody_takes(void **state)
 	w->queue[0].released = w->queue[0].count;
 	struct outbox_run run;
 	uint64_t next = 1;
-	while (outbox_take(&w->outbox, 0, 100, 60000, &run)) {
+	while (outbox_take(&w->outbox, 0, 100, 60000, 1, &run)) {
 		assert_int_equal(run.ordinal, next);
 		next += run.frames;
 		assert_int_equal(outbox_accept(&w->outbox, 0, run.ordinal, run.frames, NULL, NULL),
@@ -384,10 +543,10 @@ static void outbox_does_not_touch_what_the_kernel_reads(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		leg_add(w, 0);
 	outbox_release(&w->outbox, 0, 10);
-	assert_true(outbox_take(&w->outbox, 0, 10, 1 << 20, &run));
+	assert_true(outbox_take(&w->outbox, 0, 10, 1 << 20, 1, &run));
 	outbox_pin(&w->outbox, run.chunk);
 	outbox_return(&w->outbox, 0, run.ordinal, run.frames);
-	assert_false(outbox_take(&w->outbox, 0, 10, 1 << 20, &again)); /* its headers would be written */
+	assert_false(outbox_take(&w->outbox, 0, 10, 1 << 20, 1, &again)); /* its headers would be written */
 	outbox_accept(&w->outbox, 0, 1, 10, NULL, NULL);
 	assert_int_equal(w->outbox.free_body_count, 0); /* accepted, and still the kernel's */
 	outbox_unpin(&w->outbox, run.chunk);
@@ -405,6 +564,10 @@ static void outbox_refuses_records_that_make_no_sense(void **state)
 	key[0] = 1; /* queue 2^24 */
 	assert_false(outbox_load(&w->outbox, RECORD_OUTBOX, key, 12, value, sizeof value));
 	assert_false(outbox_load(&w->outbox, RECORD_META, "outbox", 6, value, 10));
+	key[0] = 0;
+	value[4] = 1; /* one frame: its number and bytes are missing, or too many */
+	for (uint32_t bytes = 0; bytes < sizeof value; bytes++)
+		assert_int_equal(outbox_load(&w->outbox, RECORD_OUTBOX, key, 12, value, bytes), bytes == 80);
 	world_free(w);
 }
 
@@ -412,6 +575,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outbox_agrees_with_its_twin),
+		cmocka_unit_test(a_checkpoint_in_steps_is_that_of_the_cut),
+		cmocka_unit_test(a_step_encodes_at_most_so_many_chunks),
 		cmocka_unit_test(outbox_spills_when_nobody_takes),
 		cmocka_unit_test(outbox_does_not_touch_what_the_kernel_reads),
 		cmocka_unit_test(outbox_refuses_records_that_make_no_sense),

@@ -197,6 +197,19 @@ static void keys_have_a_limit(void **state)
 	compiled_free(&k);
 }
 
+/* One key less than what is refused (test_wrong.c, keys_beyond_memory). */
+static void keys_may_fill_the_memory_of_windows(void **state)
+{
+	struct compiled k =
+		compile_good("bank: { memory: { windows: 1MB } }\n"
+			     "aggregates: { x: { over: [debit], count: true, per: body.payee, keys: "
+			     "7812 } }\n");
+
+	(void)state;
+	assert_int_equal(k.c->keys[PER_COUNT].keys_max, 7812);
+	compiled_free(&k);
+}
+
 /* --- values --- */
 
 static void records_have_a_value_a_field_of_its_type(void **state)
@@ -449,6 +462,89 @@ static void lists_are_sorted_and_found_by_name(void **state)
 	compiled_free(&k);
 }
 
+static bool holds(const struct catalogue *c, unsigned rule, int64_t mcc, const char *type)
+{
+	struct value fields[FIELD_COUNT] = { 0 };
+	struct cel_env env = { .space = { [SPACE_EVENT] = fields }, .rates = &c->rates };
+	struct value v;
+
+	fields[FIELD_mcc] = (struct value){ .type = TYPE_INT, .i = mcc };
+	fields[FIELD_type] =
+		(struct value){ .type = TYPE_STRING, .bytes = (uint32_t)strlen(type), .s = type };
+	v = cel_eval(&c->rules[rule].when, &env);
+	assert_int_equal(v.status, VALUE_OK);
+	return v.i;
+}
+
+static void lists_are_constants_in_expressions(void **state)
+{
+	struct compiled k = compile_good("lists: { risky: [9, mcc.gambling, 4], kinds: [login, logout] }\n"
+					 "fraud: { rules:\n"
+					 "  { r: { events: [login], score: 1, when: 'event.mcc in "
+					 "lists.risky && event.type in lists.kinds' },\n"
+					 "    s: { events: [login], score: 1, when: 'lists.risky.exists(x, x "
+					 "== event.mcc + 1)' } } }\n");
+
+	(void)state;
+	assert_true(holds(k.c, 0, 9, "login"));
+	assert_true(holds(k.c, 0, 7995, "logout"));
+	assert_false(holds(k.c, 0, 5, "login"));
+	assert_false(holds(k.c, 0, 4, "log"));
+	assert_true(holds(k.c, 1, 3, ""));
+	assert_false(holds(k.c, 1, 4, ""));
+	compiled_free(&k);
+}
+
+/* The list is part of the question: with another one the answers kept are of another. */
+static void lists_belong_to_the_identity_of_what_names_them(void **state)
+{
+	static const char map[] =
+		"aggregates: { x: { over: [login], count: true, where: 'event.mcc in lists.l' } }\n";
+	static const char *const lists[] = { "lists: { l: [1, 2] }\n", "lists: { l: [2, 1] }\n",
+					     "lists: { l: [1, 2], k: [5] }\n", "lists: { l: [1, 3] }\n",
+					     "lists: { l: [1] }\n" };
+	struct hash128 identity[ARRAY_LEN(lists)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		struct compiled k =
+			compile_files("a.yaml", base_yaml, "b.yaml", map, "c.yaml", lists[i], NULL);
+		assert_int_equal(k.rc, 0);
+		identity[i] = aggregate_of(k.c, "x")->identity;
+		compiled_free(&k);
+	}
+	assert_true(same(identity[0], identity[1]));
+	assert_true(same(identity[0], identity[2]));
+	assert_false(same(identity[0], identity[3]));
+	assert_false(same(identity[0], identity[4]));
+	assert_false(same(identity[3], identity[4]));
+}
+
+/* `moment check` says which conditions are not programs over columns, and counts all. */
+static void conditions_are_counted_by_how_they_run(void **state)
+{
+	struct compiled k = compile_good(
+		"aggregates: { x: { over: [login], count: true, where: '[1, event.mcc].exists(x, x > "
+		"event.country)' } }"
+		"\nfraud: { rules: { plain: { events: [login], score: 1, when: 'event.amount > 5' },\n"
+		"  walks: { events: [login], score: 1, when: '[1, event.mcc].exists(x, x > event.country)' } "
+		"} }\n");
+	size_t len = 0;
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	catalogue_conditions_print(k.c, f);
+	fclose(f);
+	assert_non_null(strstr(text,
+			       "conditions            3\n  over columns        1\n  one by one          0\n"
+			       "  interpreted         2\n    fraud walks: interpreted, "));
+	assert_non_null(strstr(text, "\n    aggregate x: interpreted, "));
+	assert_null(strstr(text, "plain"));
+	free(text);
+	compiled_free(&k);
+}
+
 static void lists_have_a_limit_together(void **state)
 {
 	size_t room = 8 * (LIST_VALUES_MAX + 2) + 64, at;
@@ -479,6 +575,7 @@ int main(void)
 		cmocka_unit_test(aggregates_share_an_identity_when_only_the_spelling_differs),
 		cmocka_unit_test(keys_are_one_for_the_same_parts_in_any_order),
 		cmocka_unit_test(keys_have_a_limit),
+		cmocka_unit_test(keys_may_fill_the_memory_of_windows),
 		cmocka_unit_test(records_have_a_value_a_field_of_its_type),
 		cmocka_unit_test(values_of_aggregates_stand_one_behind_the_other),
 		cmocka_unit_test(calendar_windows_have_no_length),
@@ -490,6 +587,9 @@ int main(void)
 		cmocka_unit_test(patterns_count_their_steps_against_the_aggregates),
 		cmocka_unit_test(patterns_come_back_from_the_blob),
 		cmocka_unit_test(lists_are_sorted_and_found_by_name),
+		cmocka_unit_test(lists_are_constants_in_expressions),
+		cmocka_unit_test(lists_belong_to_the_identity_of_what_names_them),
+		cmocka_unit_test(conditions_are_counted_by_how_they_run),
 		cmocka_unit_test(lists_have_a_limit_together),
 	};
 

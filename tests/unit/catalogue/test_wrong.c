@@ -266,6 +266,13 @@ static const struct row {
 	{ "per_field_of_others",
 	  "aggregates: { x: { over: [login], count: true, per: body.payee, keys: 3 } }\n",
 	  "b.yaml:1:53: found 'body.payee', but no event type of an aggregate has that body field\n" },
+	{ "keys_beyond_memory",
+	  "bank: { memory: { windows: 1MB } }\naggregates: { x: { over: [debit], count: true, per: "
+	  "body.payee, "
+	  "keys: 7812 }, y: { over: [debit], count: true, per: [card, body.payee], keys: 1 } }\n",
+	  "b.yaml:2:71: the bounded keys of one owner, 7813, take at least 1000064 bytes; "
+	  "bank.memory.windows "
+	  "is 1000000\n" },
 	{ "keys_differ",
 	  "aggregates: { x: { over: [debit], count: true, per: body.payee, keys: 3 }, y: { over: [debit], "
 	  "count: true, per: body.payee, keys: 4 } }\n",
@@ -346,6 +353,19 @@ static const struct row {
 	  "patterns: { p: { within: 3m, steps: [ { events: [card.purchase, transfer.out] } ] } }\nfraud: { "
 	  "rules: { r: { events: [pattern.p], score: 1, when: 'event.payee == \"a\"' } } }\n",
 	  "b.yaml:2:62: found 'event.payee', but no event type of this rule has the body field 'payee'\n" },
+	{ "list_unknown",
+	  "lists: { risky: [1] }\ncritical: { r: " RULE(", when: 'event.mcc in lists.risk'") " }\n",
+	  "b.yaml:2:94: found 'lists.risk', but there is no list of that name; did you mean 'risky'?\n" },
+	{ "list_of_another_type",
+	  "lists: { risky: [abc] }\ncritical: { r: " RULE(", when: 'event.mcc in lists.risky'") " }\n",
+	  "b.yaml:2:94: found string, expected int (int in string)\n" },
+	{ "list_broken_once",
+	  "lists: { risky: [] }\ncritical: { r: " RULE(", when: 'event.mcc in lists.risky'") " }\n",
+	  "b.yaml:1:17: found an empty list, expected a list of values: [5411, 5812]\n" },
+	{ "zone_unknown",
+	  "critical: { r: " RULE(", when: 'event.time.getHours(\"Europe/Madird\") < 5'") " }\n",
+	  "b.yaml:1:101: found \"Europe/Madird\", expected an offset, as \"+02:00\", or a zone, as "
+	  "\"Europe/Madrid\"\n" },
 	{ "list_empty", "lists: { l: [] }\n",
 	  "b.yaml:1:13: found an empty list, expected a list of values: [5411, 5812]\n" },
 	{ "list_of_a_map", "lists: { l: { a: 1 } }\n",
@@ -517,8 +537,8 @@ static const struct row {
 	{ "segment_not_yet", "critical: { r: " RULE(", when: 'segment.rich'") " }\n",
 	  "b.yaml:1:81: not yet: 'segment' in expressions is not built\n" },
 	{ "function_not_yet",
-	  "critical: { r: " RULE(", when: 'geo.km(event.lat, event.lat, event.lat, event.lat) > 3.0'") " }\n",
-	  "b.yaml:1:81: not yet: 'geo.km' in expressions is not built\n" },
+	  "critical: { r: " RULE(", when: 'place.nearest(event.lat, event.lat) > 3.0'") " }\n",
+	  "b.yaml:1:81: not yet: 'place.nearest' in expressions is not built\n" },
 	{ "country_unknown_constant", "critical: { r: " RULE(", when: 'event.country == country.XX'") " }\n",
 	  "b.yaml:1:98: found 'country.XX', but there is no country of ISO 3166-1 of that name\n" },
 	{ "touchpoint_unknown",

@@ -44,6 +44,29 @@ static void zones_are_there_only_when_a_customers_zone_can_show(void **state)
 		  true },
 		{ "aggregates: { x: { over: [a], count: true, calendar: week } }\n", false },
 		{ "profile: { zone: { type: string } }\n", false },
+		{ "profile: { zone: { type: string } }\n"
+		  "fraud: { rules: { r: { events: [a], score: 1, when: 'local(event.time).getHours() < 5' } "
+		  "} }\n",
+		  true },
+		{ "profile: { zone: { type: string } }\n"
+		  "fraud: { rules: { r: { events: [a], score: 1, when: '[1, event.mcc].exists(x, "
+		  "local(event.time).getHours() < x)' } } }\n",
+		  true },
+		{ "profile: { zone: { type: string } }\n"
+		  "aggregates: { x: { over: [a], count: true, where: 'local(event.time).getHours() < 5' } "
+		  "}\n",
+		  true },
+		{ "fraud: { rules: { r: { events: [a], score: 1, when: 'local(event.time).getHours() < 5' } "
+		  "} }\n",
+		  false },
+		{ "profile: { zone: { type: string } }\n"
+		  "fraud: { rules: { r: { events: [a], score: 1, when: 'event.time.getHours(\"+01:00\") < 5' "
+		  "} } }\n",
+		  false },
+		{ "fraud: { rules: { r: { events: [a], score: 1, when: 'event.time.getHours(\"Asia/Tokyo\") "
+		  "< 5' } } "
+		  "}\n",
+		  true },
 		{ "aggregates: { x: { over: [a], count: true, within: 1d } }\n"
 		  "profile: { zone: { type: string } }\n",
 		  false },
@@ -90,6 +113,29 @@ static void zones_have_the_offsets_of_their_places(void **state)
 		if (offset_of(k.c, rows[i].name, rows[i].s) != rows[i].offset)
 			fail_msg("%s at %lld: %d", rows[i].name, (long long)rows[i].s,
 				 offset_of(k.c, rows[i].name, rows[i].s));
+	compiled_free(&k);
+}
+
+/* An accessor's zone, from ICU and from the blob. */
+static void zones_are_those_of_accessors(void **state)
+{
+	struct compiled k = compile_good("bank: { currency: EUR }\nevents: { a: { code: 1 } }\n"
+					 "fraud: { rules: { r: { events: [a], score: 1, when: "
+					 "'event.time.getHours(\"Europe/Madrid\") == 14' } "
+					 "} }\n");
+	struct value fields[FIELD_COUNT] = { 0 };
+	struct cel_env env = { .space = { [SPACE_EVENT] = fields } };
+	struct catalogue *again;
+
+	(void)state;
+	assert_int_equal(catalogue_compile_blob(k.c->blob, k.c->blob_bytes, &again, &k.problems), 0);
+	for (int64_t hour = 0; hour < 24; hour++) { /* of 2026-07-01, summer time */
+		fields[FIELD_time] = (struct value){ .type = TYPE_TIMESTAMP,
+						     .i = (1782864000 + hour * 3600) * 1000000000 };
+		assert_int_equal(cel_eval(&k.c->rules[0].when, &env).i, hour == 12);
+		assert_int_equal(cel_eval(&again->rules[0].when, &env).i, hour == 12);
+	}
+	catalogue_free(again);
 	compiled_free(&k);
 }
 
@@ -232,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(zones_are_there_only_when_a_customers_zone_can_show),
 		cmocka_unit_test(zones_have_the_offsets_of_their_places),
+		cmocka_unit_test(zones_are_those_of_accessors),
 		cmocka_unit_test(zones_stand_by_name_and_share_offsets),
 		cmocka_unit_test(zones_unknown_or_no_data_are_the_banks),
 		cmocka_unit_test(zone_of_the_profile_is_checked),

@@ -3,7 +3,9 @@
  *
  * Names: b1 b2 (bool), i1 i2 (int), d1 d2, s1 s2, t1 t2 (timestamp), u1 u2 (duration), m1 m2 (money),
  * event.amount, event.balance (ints in the event's currency), event.base (in the bank's), agg.mean (a
- * double that says it is in the bank's currency), fixed.five, fixed.name, fixed.amount.
+ * double that says it is in the bank's currency), fixed.five, fixed.name, fixed.amount, lists.codes (ints),
+ * lists.words (strings), lists.none. The zone Test/Zone is an hour west of UTC, from 1970 on two hours east, and
+ * from 2024-02-29T23:30:15Z five and a half.
  * The bank's currency is EUR; 1 USD = 0.5 EUR, 1 KWD = 3 EUR, 1 JPY = 0.01 EUR; CHF has no rate.
  */
 #ifndef TEST_HELP_H
@@ -67,13 +69,31 @@ static const struct money_rates help_rates = {
 	.rate = { { JPY, 0, 2, 1 }, { KWD, 3, 0, 3 }, { USD, 2, 1, 5 } },
 };
 
+static const int64_t help_zone_from[] = { INT64_MIN, 0, 1709249415 };
+static const int32_t help_zone_offset[] = { -3600, 7200, 19800 };
+static const struct zone help_zone = { "Test/Zone", 3, help_zone_from, help_zone_offset };
+
+static inline const struct zone *help_zone_find(void *ctx, const char *name, size_t len)
+{
+	(void)ctx;
+	return len == 9 && memcmp(name, "Test/Zone", len) == 0 ? &help_zone : NULL;
+}
+
+static const struct value help_codes[] = { { .type = TYPE_INT, .i = -5000 },
+					   { .type = TYPE_INT, .i = 2 },
+					   { .type = TYPE_INT, .i = 7 },
+					   { .type = TYPE_INT, .i = 100 } };
+static const struct value help_words[] = { { .type = TYPE_STRING, .bytes = 0, .s = "" },
+					   { .type = TYPE_STRING, .bytes = 2, .s = "12" },
+					   { .type = TYPE_STRING, .bytes = 2, .s = "xa" } };
+
 struct help {
 	struct value bind[HELP_COUNT];
 	struct cel_env env;
 	struct arena arena;
 	struct cel_program program;
 	struct cel_error error;
-	char scratch[4096];
+	char scratch[65536];
 };
 
 static inline bool help_resolve(void *ctx, const char *name, size_t len, struct cel_symbol *out, char *why,
@@ -93,6 +113,16 @@ static inline bool help_resolve(void *ctx, const char *name, size_t len, struct 
 		  { .space = SPACE_CONSTANT,
 		    .type = TYPE_MONEY,
 		    .constant = { .type = TYPE_MONEY, .currency = EUR, .i = 500 } } },
+		{ "lists.codes",
+		  { .space = SPACE_CONSTANT,
+		    .type = TYPE_LIST,
+		    .constant = { .type = TYPE_LIST, .bytes = 4, .list = help_codes } } },
+		{ "lists.words",
+		  { .space = SPACE_CONSTANT,
+		    .type = TYPE_LIST,
+		    .constant = { .type = TYPE_LIST, .bytes = 3, .list = help_words } } },
+		{ "lists.none",
+		  { .space = SPACE_CONSTANT, .type = TYPE_LIST, .constant = { .type = TYPE_LIST } } },
 	};
 
 	(void)ctx;
@@ -156,6 +186,7 @@ static inline void help_init(struct help *h)
 	h->env = (struct cel_env){ .space[SPACE_BIND] = h->bind,
 				   .rates = &help_rates,
 				   .currency = EUR,
+				   .zone = &help_zone,
 				   .scratch = h->scratch,
 				   .scratch_bytes = sizeof h->scratch };
 }
@@ -167,7 +198,9 @@ static inline void help_deinit(struct help *h)
 
 static inline int help_compile_bytes(struct help *h, const char *text, size_t len, enum value_type want)
 {
-	const struct cel_scope scope = { .resolve = help_resolve, .rates = &help_rates };
+	const struct cel_scope scope = { .resolve = help_resolve,
+					 .rates = &help_rates,
+					 .zone = help_zone_find };
 
 	return cel_compile(text, len, &scope, want, &h->arena, &h->program, &h->error);
 }

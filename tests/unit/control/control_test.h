@@ -73,8 +73,8 @@ static inline struct engine_status *status_make(void)
 	s->queues[outbox_queue_of(1, true)].open = 43;
 	s->queues[outbox_queue_of(1, false)].open = 44;
 	s->rule_count = 2;
-	s->rules[1] = (struct ledger_rule){ "velocity", SECTION_FRAUD, false, 51, 52, 53, 54, { 0 } };
-	s->rules[0] = (struct ledger_rule){ "large", SECTION_SUBSCRIPTION, false, 61, 62, 63, 64, { 65, 66 } };
+	s->rules[1] = (struct ledger_rule){ "velocity", SECTION_FRAUD, false, 52, 53, 54, { 0 } };
+	s->rules[0] = (struct ledger_rule){ "large", SECTION_SUBSCRIPTION, false, 62, 63, 64, { 65, 66 } };
 	s->by_type[1] = 71;
 	s->by_type[77] = 72;
 	s->peers.count = 3;

@@ -111,7 +111,8 @@ static const char *render_cut(struct bench *t, const char *tag, uint32_t charact
 
 	memset(t->out, '#', sizeof t->out);
 	assert_true(room < sizeof t->out);
-	t->bytes = text_render(t->c, text, language, &t->env, characters_max, t->out, room, &t->no_data);
+	t->bytes =
+		text_render(t->c, text, language, NULL, &t->env, characters_max, t->out, room, &t->no_data);
 	assert_true(t->bytes <= room);
 	for (size_t i = t->bytes + 1; i < sizeof t->out; i++)
 		if (i >= room)

@@ -262,6 +262,42 @@ static void a_store_can_become_empty_and_full_again(void **state)
 	assert_true(sizes.customers == 0 && sizes.overlay_rows == 0);
 }
 
+/* Accounts beside customers, with the same numbers. */
+static void accounts_move_as_customers_do(void **state)
+{
+	enum { ACCOUNTS = 30000 };
+	struct fixture *f = *state;
+	static uint32_t alias[ACCOUNTS]; /* bytes; 0 = no account */
+	char json[1200];
+
+	for (int round = 0; round < 8; round++) {
+		for (uint32_t i = 0; i < (round ? 3000 : ACCOUNTS); i++) {
+			uint32_t at = round ? draw_below(&f->seed, ACCOUNTS) : i;
+			if (round && draw_below(&f->seed, 5) == 0) {
+				assert_int_equal(store_forget(f->s, ROW_ACCOUNT, f->rows[at].key),
+						 alias[at] > 0);
+				alias[at] = 0;
+				continue;
+			}
+			alias[at] = 1 + draw_below(&f->seed, round == 5 ? 1000 : 100);
+			snprintf(json, sizeof json, "{\"set\": {\"alias\": \"%0*d\"}}", (int)alias[at], 5);
+			assert_int_equal(account_json(f->s, &f->fake->c, f->rows[at].key, json),
+					 CHANGE_APPLIED);
+		}
+		checkpoint_among_changes(f, 500);
+		check_index(f);
+		check_all(f);
+		for (uint32_t i = 0; i < ACCOUNTS; i++) {
+			struct value v[ACCOUNT_FIELD_COUNT];
+			const struct row *row = store_account(f->s, f->rows[i].key);
+			assert_int_equal(row != NULL, alias[i] > 0);
+			row_account(row, v);
+			if (row)
+				assert_true(row->kind == ROW_ACCOUNT && v[ACCOUNT_ALIAS].bytes == alias[i]);
+		}
+	}
+}
+
 /* What was removed and what came behind the cut of a checkpoint that fails goes with the next one. */
 static void removals_survive_a_failed_checkpoint(void **state)
 {
@@ -292,9 +328,8 @@ static void removals_survive_a_failed_checkpoint(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(every_address_follows_its_row),
-		CASE(leaves_that_merge_leave_no_stale_address),
-		CASE(a_store_can_become_empty_and_full_again),
+		CASE(every_address_follows_its_row),	    CASE(leaves_that_merge_leave_no_stale_address),
+		CASE(accounts_move_as_customers_do),	    CASE(a_store_can_become_empty_and_full_again),
 		CASE(removals_survive_a_failed_checkpoint),
 	};
 

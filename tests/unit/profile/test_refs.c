@@ -206,57 +206,139 @@ static void sizes_that_cannot_be_are_refused(void **state)
 	assert_true(refs_init(&r, UINT64_MAX) < 0);
 }
 
-/* Many generations of a small ring, checkpoints now and then: the loaded ring is the same ring. */
-static void a_loaded_ring_goes_on_as_the_saved_one(void **state)
+enum { KEYS = 40, MAX = 7, NUMBERS = 5000, VALUE_BYTES = sizeof(struct ref) + 2 * sizeof(struct key128) };
+
+/* What a store has of the ring, by number. */
+struct shelf {
+	bool has[NUMBERS];
+	uint32_t bytes[NUMBERS];
+	char value[NUMBERS][VALUE_BYTES];
+};
+
+static void shelf_put(struct shelf *shelf, const struct records *records)
 {
-	enum { KEYS = 40, MAX = 7 };
-	static struct ref shelf[KEYS];
-	static bool has[KEYS];
-	struct refs r;
+	for (const struct record *rec = NULL; (rec = records_next(records, rec));) {
+		uint64_t number;
+		assert_int_equal(rec->key_bytes, sizeof number);
+		memcpy(&number, record_key(rec), sizeof number);
+		number = __builtin_bswap64(number);
+		assert_true(number < NUMBERS && (!rec->gone || shelf->has[number]));
+		shelf->has[number] = !rec->gone;
+		shelf->bytes[number] = rec->value_bytes;
+		assert_true(rec->value_bytes <= VALUE_BYTES);
+		if (!rec->gone)
+			memcpy(shelf->value[number], record_value(rec), rec->value_bytes);
+	}
+}
+
+static void shelf_load(const struct shelf *shelf, struct refs *r)
+{
+	assert_int_equal(refs_init(r, MAX), 0);
+	for (uint64_t n = NUMBERS; n-- > 0;) {
+		uint64_t key = __builtin_bswap64(n);
+		if (shelf->has[n])
+			assert_true(refs_load(r, &key, sizeof key, shelf->value[n], shelf->bytes[n]));
+	}
+}
+
+static void random_event(struct refs *r, uint64_t random, int now)
+{
+	struct ref *ref = refs_find(r, key_of(random % KEYS));
+
+	if (!ref)
+		ref = refs_add(r, key_of(random % KEYS), now, (uint64_t)now + 1, MAX);
+	refs_changed(r, ref);
+	(void)ref_note(ref, STAGE_POSTED, (uint16_t)(random >> 8 & 15));
+	if (random % 5 == 0 && !ref->entered) { /* two further keys */
+		ref->entered = 1 << PER_CUSTOMER | 1 << PER_COUNT | 1 << (PER_COUNT + 4);
+		ref_more(r, ref)[0] = key_of(random);
+		ref_more(r, ref)[4] = key_of(random + 1);
+	}
+	if (random % 11 == 0)
+		refs_expire(r, now - 9);
+}
+
+/* Many generations of a small ring; cuts now and then, in steps with events between them: what is loaded is
+ * the ring as it was cut. */
+static void a_loaded_ring_is_the_one_that_was_cut(void **state)
+{
+	static struct shelf shelf;
+	struct refs r, loaded;
 	struct records records;
 	uint64_t x = 99;
+	int between = 0;
 
 	(void)state;
-	memset(has, 0, sizeof has);
+	memset(&shelf, 0, sizeof shelf);
 	assert_int_equal(refs_init(&r, MAX), 0);
 	assert_int_equal(records_init(&records, 1 << 20), 0);
-	for (int i = 0; i < 4000; i++) {
+	for (int now = 0; now < 4000; now++) {
 		x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-		uint64_t key = x >> 33;
-		struct ref *ref = refs_find(&r, key_of(key % KEYS));
-		if (!ref)
-			ref = refs_add(&r, key_of(key % KEYS), i, (uint64_t)i + 1, MAX);
-		if (ref_note(ref, STAGE_POSTED, (uint16_t)(key >> 8 & 15)) == REF_PART_NEW)
-			refs_changed(&r, ref);
-		if (key % 11 == 0)
-			refs_expire(&r, i - 9);
-		if (key % 13)
+		random_event(&r, x >> 33, now);
+		if ((x >> 33) % 13)
 			continue;
 		records_reset(&records);
-		refs_checkpoint(&r, &records);
-		refs_checkpointed(&r);
-		for (const struct record *rec = NULL; (rec = records_next(&records, rec));) {
-			struct key128 k;
-			memcpy(&k, record_key(rec), sizeof k);
-			assert_true(!rec->gone || has[k.high]); /* only what was saved is taken back */
-			has[k.high] = !rec->gone;
-			if (!rec->gone)
-				memcpy(&shelf[k.high], record_value(rec), sizeof *shelf);
+		struct hash128 cut = refs_digest(&r);
+		uint64_t first = r.first, next = r.next, evicted = r.evicted;
+		refs_cut(&r, &records);
+		for (uint32_t items = 1;; items = 1 + (uint32_t)(x >> 40) % 5) {
+			if (refs_cut_step(&r, &items))
+				break;
+			x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+			if ((x >> 33) % 3)
+				random_event(&r, x >> 33, ++now), between++;
 		}
-		struct refs loaded;
-		assert_int_equal(refs_init(&loaded, MAX), 0);
-		for (int k = KEYS; k-- > 0;)
-			if (has[k])
-				assert_true(refs_load(&loaded, &shelf[k].key, sizeof shelf[k].key, &shelf[k],
-						      sizeof shelf[k]));
-		assert_true(refs_loaded(&loaded, r.first, r.next, (uint64_t)i + 2));
-		loaded.evicted = r.evicted;
-		struct hash128 a = refs_digest(&r), b = refs_digest(&loaded);
-		assert_true(a.low == b.low && a.high == b.high);
-		refs_deinit(&r);
-		r = loaded;
+		refs_cut_finish(&r);
+		shelf_put(&shelf, &records);
+		shelf_load(&shelf, &loaded);
+		assert_true(refs_loaded(&loaded, first, next, (uint64_t)now + 2));
+		loaded.evicted = evicted;
+		struct hash128 back = refs_digest(&loaded);
+		assert_true(cut.low == back.low && cut.high == back.high);
+		struct hash128 here = refs_digest(&r);
+		refs_deinit(cut.low == here.low ? &r
+						: &loaded); /* nothing came between: go on with the copy */
+		if (cut.low == here.low)
+			r = loaded;
 	}
+	assert_true(between > 300);
 	refs_deinit(&r);
+	records_deinit(&records);
+}
+
+/* A cut that did not fit changes nothing: the next one has all of it. */
+static void a_full_cut_loses_no_reference(void **state)
+{
+	static struct shelf shelf;
+	struct refs r, loaded;
+	struct records records, small;
+
+	(void)state;
+	memset(&shelf, 0, sizeof shelf);
+	assert_int_equal(refs_init(&r, MAX), 0);
+	assert_int_equal(records_init(&records, 1 << 20), 0);
+	assert_int_equal(records_init(&small, 4096), 0);
+	while (small.region.bytes - small.region.used > 500)
+		assert_non_null(records_put(&small, RECORD_META, "k", 1, 8));
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 20; i++)
+			random_event(&r, (uint64_t)(round * 20 + i) * 3 + 1, round * 20 + i);
+		uint32_t items = UINT32_MAX;
+		refs_cut(&r, round ? &records : &small);
+		assert_true(refs_cut_step(&r, &items));
+		refs_cut_finish(&r);
+	}
+	assert_true(small.full && !records.full);
+	shelf_put(&shelf, &records);
+	shelf_load(&shelf, &loaded);
+	assert_true(refs_loaded(&loaded, r.first, r.next, 100));
+	struct hash128 a = refs_digest(&r), b;
+	loaded.evicted = r.evicted;
+	b = refs_digest(&loaded);
+	assert_true(a.low == b.low && a.high == b.high);
+	refs_deinit(&loaded);
+	refs_deinit(&r);
+	records_deinit(&small);
 	records_deinit(&records);
 }
 
@@ -268,7 +350,8 @@ int main(void)
 		cmocka_unit_test(six_parts_are_remembered_and_no_seventh),
 		cmocka_unit_test(the_ring_forgets_its_oldest),
 		cmocka_unit_test(sizes_that_cannot_be_are_refused),
-		cmocka_unit_test(a_loaded_ring_goes_on_as_the_saved_one),
+		cmocka_unit_test(a_loaded_ring_is_the_one_that_was_cut),
+		cmocka_unit_test(a_full_cut_loses_no_reference),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

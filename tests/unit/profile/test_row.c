@@ -324,6 +324,165 @@ static void subscriptions_are_in_the_order_of_the_catalogue_in_force(void **stat
 	fake_free(d);
 }
 
+static const char *kinds_text(struct fixture *f, const struct fake *fake, uint64_t customer)
+{
+	static char text[1024];
+	struct row_kinds_room room;
+	struct row_kinds kinds;
+	char *at = text;
+
+	row_kinds(f->s, &fake->c, store_customer(f->s, customer), &room, &kinds);
+	*at = 0;
+	for (uint32_t i = 0; i < kinds.count; i++)
+		at += sprintf(at, "%s%u%s%s", i ? " " : "", kinds.rules[i],
+			      kinds.flags[i] & KIND_ON ? "+" : "-", kinds.flags[i] & KIND_PLAIN ? "p" : "");
+	return text;
+}
+
+static void kinds_say_what_is_on_and_what_is_plain(void **state)
+{
+	static const struct {
+		const char *body, *want;
+	} rows[] = {
+		{ "{\"kind\": \"large\"}", "1+p" },
+		{ "{\"kind\": \"large\", \"on\": false}", "1-p" },
+		{ "{\"kind\": \"large\", \"params\": {\"threshold\": \"5 EUR\"}}", "1+" },
+		{ "{\"kind\": \"large\", \"accounts\": [5]}", "1+" },
+		{ "{\"kind\": \"large\", \"channels\": [\"sms\"]}", "1+" },
+		{ "{\"kind\": \"large\", \"id\": \"larg\"}", "1+" },
+		{ "{\"kind\": \"large\", \"id\": \"largf\", \"on\": false}", "1-" },
+		{ "{\"kind\": \"large\", \"id\": \"large\"}", "1+p" },
+	};
+	struct fixture *f = *state;
+	struct fake *fake = fake_bank();
+
+	store_activate_good(f->s, &fake->c);
+	assert_string_equal(kinds_text(f, fake, 99), "");
+	for (uint64_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(subscribe_json(f->s, &fake->c, i + 1, rows[i].body), CHANGE_APPLIED);
+		assert_string_equal(kinds_text(f, fake, i + 1), rows[i].want);
+	}
+	free(fake);
+}
+
+static void subscribe_some(struct fixture *f, const struct fake *fake)
+{
+	static const char *const bodies[] = { "{\"kind\": \"x\"}", "{\"kind\": \"z\", \"on\": false}",
+					      "{\"kind\": \"y\", \"id\": \"other\"}", "{\"kind\": \"y\"}" };
+
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(subscribe_json(f->s, &fake->c, 1, bodies[i]), CHANGE_APPLIED);
+}
+
+/* More fraud rules than before: the kinds are the same, their numbers are not. */
+static void kinds_move_with_the_rules_in_front_of_them(void **state)
+{
+	struct fixture *f = *state;
+	struct fake *a = activate(f, "", "x y z"), *b, *c;
+
+	subscribe_some(f, a);
+	assert_string_equal(kinds_text(f, a, 1), "1+p 2+ 2+p 3-p");
+	b = fake_new(++f->hash);
+	b->c.critical_first = b->c.subscription_first = b->c.rule_count = 5;
+	for (int i = 1; i < 5; i++)
+		b->rules[i] = (struct cat_rule){ .name = strdup("fraud"), .section = SECTION_FRAUD };
+	fake_kind(b, strdup("x"));
+	fake_kind(b, strdup("y"));
+	fake_kind(b, strdup("z"));
+	store_activate_good(f->s, &b->c);
+	assert_string_equal(kinds_text(f, b, 1), "5+p 6+ 6+p 7-p");
+	c = activate(f, "", "z y"); /* another order, and x sleeps */
+	assert_string_equal(kinds_text(f, c, 1), "1-p 2+ 2+p");
+	fake_free(a);
+	fake_free(b);
+	fake_free(c);
+}
+
+/* What a store of format 1 holds in place of `row`: the kinds are not in front, the subscriptions last. */
+static uint32_t first_form(const struct row *row, const struct fake *fake, uint64_t *room)
+{
+	struct row *old = (struct row *)room;
+	const struct packed_subscriptions *part = row_subscription_part(row);
+	const struct packed_subscription *at = packed_first(part);
+	const struct packed_kinds *kinds = (const struct packed_kinds *)part;
+	uint32_t shift = row->parts[CUSTOMER_PRESENCE] - (uint32_t)sizeof *row;
+	uint32_t end = row->parts[CUSTOMER_SUBSCRIPTIONS] + kinds->packed_at;
+	uint32_t bytes = end - row->parts[CUSTOMER_PRESENCE];
+
+	*old = *row;
+	memcpy(old + 1, (const char *)row + row->parts[CUSTOMER_PRESENCE], bytes);
+	old->parts[CUSTOMER_PRESENCE] -= shift;
+	old->parts[CUSTOMER_COLUMNS] -= shift;
+	old->parts[CUSTOMER_STRINGS] -= shift;
+	old->parts[CUSTOMER_SUBSCRIPTIONS] = (uint32_t)sizeof *row + bytes;
+	uint64_t *column = (uint64_t *)((char *)room + old->parts[CUSTOMER_COLUMNS]);
+	for (int i = 0; i < fake->c.attribute_count; i++) /* no money among them: 8 bytes each */
+		if (fake->attributes[i].type == TYPE_STRING && column[i])
+			column[i] -= shift;
+	struct packed_subscriptions *head = (void *)((char *)room + old->parts[CUSTOMER_SUBSCRIPTIONS]);
+	*head = (struct packed_subscriptions){ .order = part->order, .count = part->count };
+	char *to = (char *)(head + 1);
+	for (uint32_t i = 0; i < part->count; i++, at = packed_next(at)) {
+		memcpy(to, at, at->bytes);
+		to += at->bytes;
+	}
+	return old->bytes = (uint32_t)(to - (char *)room);
+}
+
+/* Past the store, as an engine of before would have left it. */
+static void plant_first_form(const char *dir, const uint64_t *room, uint32_t bytes)
+{
+	struct lmdb_row row = { .key = 1, .value = room, .bytes = bytes };
+	static const uint32_t counts[10] = { 1, 0, 1, 0, 0, 0, 4, 0, 1, 0 };
+	struct records records;
+	struct lmdb *l;
+
+	assert_int_equal(records_init(&records, 1 << 20), 0);
+	memcpy(records_put(&records, RECORD_META, "store", 5, sizeof counts), counts, sizeof counts);
+	assert_int_equal(lmdb_open(&l, dir, 1 << 30, false, test_why, sizeof test_why), 0);
+	assert_int_equal(lmdb_write_begin(l), 0);
+	assert_int_equal(lmdb_write_put(l, &records), 0);
+	assert_int_equal(lmdb_write_rows(l, RECORD_CUSTOMER, &row, 1), 0);
+	assert_int_equal(lmdb_write_commit(l), 0);
+	lmdb_close(l);
+	records_deinit(&records);
+}
+
+static void rows_of_the_first_form_are_read_and_rewritten(void **state)
+{
+	static uint64_t room[ROW_BYTES_MAX / 8];
+	struct fixture *f = *state;
+	struct fake *a = activate(f, "one:i two:s three:s", "x y z"), *b;
+
+	subscribe_some(f, a);
+	profile_json(f->s, &a->c, 1, "{\"set\": {\"one\": 1, \"two\": \"zwei\", \"three\": \"\"}}");
+	checkpoint_good(f->s);
+	struct hash128 want = store_digest(f->s, &a->c);
+	uint32_t bytes = first_form(store_customer(f->s, 1), a, room);
+	store_close(f->s);
+	plant_first_form(f->dir, room, bytes);
+	f->s = store_at(f->dir);
+	store_activate_good(f->s, &a->c);
+	assert_int_equal(row_subscription_part(store_customer(f->s, 1))->form, ROW_FORM_FIRST);
+	assert_string_equal(shown(f, a), "1 'zwei' ''");
+	assert_string_equal(walked(f, a), "1:x 2:other 2:y 3:z");
+	assert_string_equal(kinds_text(f, a, 1), "1+p 2+ 2+p 3-p");
+	struct row_cursor cursor;
+	row_subscription_at(f->s, &a->c, store_customer(f->s, 1), 2, &cursor);
+	assert_int_equal(cursor.rule, 2);
+	struct hash128 got = store_digest(f->s, &a->c);
+	assert_true(got.low == want.low && got.high == want.high);
+	b = activate(f, "two:s one:i", "z y x");
+	assert_string_equal(shown(f, b), "'zwei' 1");
+	assert_string_equal(kinds_text(f, b, 1), "1-p 2+ 2+p 3+p");
+	assert_int_equal(profile_json(f->s, &b->c, 1, "{\"set\": {\"one\": 2}}"), CHANGE_APPLIED);
+	assert_int_equal(row_subscription_part(store_customer(f->s, 1))->form, ROW_FORM_KINDS);
+	assert_string_equal(shown(f, b), "'zwei' 2");
+	assert_string_equal(kinds_text(f, b, 1), "1-p 2+ 2+p 3+p");
+	fake_free(a);
+	fake_free(b);
+}
+
 static struct fake *with_param(struct fixture *f, const char *name, enum value_type type, int64_t least)
 {
 	struct fake *fake = fake_new(++f->hash);
@@ -533,6 +692,9 @@ int main(void)
 		CASE(strings_of_every_length_are_kept),
 		CASE(a_provisional_customer_has_no_data),
 		CASE(subscriptions_are_in_the_order_of_the_catalogue_in_force),
+		CASE(kinds_say_what_is_on_and_what_is_plain),
+		CASE(kinds_move_with_the_rules_in_front_of_them),
+		CASE(rows_of_the_first_form_are_read_and_rewritten),
 		CASE(a_parameter_sleeps_while_the_catalogue_does_not_allow_it),
 		CASE(a_money_parameter_is_checked_through_the_rates_in_force),
 		CASE(layouts_beyond_the_maximum_are_refused),

@@ -53,7 +53,7 @@ struct twin {
 	struct fake *fake;
 	struct store *store;
 	char *dir;
-	uint64_t catalogues;
+	uint64_t catalogues, plain;
 };
 
 /* Strings of values: few, long lived. */
@@ -209,7 +209,8 @@ static void compare_attributes(struct twin *t, const struct twin_customer *c, co
 			want = (struct value){ .type = (uint8_t)attribute_types[a % 8],
 					       .status = VALUE_NO_DATA };
 		}
-		if (!value_same(&out[i], &want))
+		struct value one = row_attribute(t->store, &t->fake->c, row, (uint16_t)i);
+		if (!value_same(&out[i], &want) || !value_same(&one, &want))
 			fail_msg("customer %llu, %s", (unsigned long long)key, t->attribute_name[a]);
 		if (row && row_profile_is_set(t->store, row, (uint16_t)i) != c->set[a])
 			fail_msg("customer %llu, %s is set or not", (unsigned long long)key,
@@ -264,6 +265,38 @@ static void compare_sub(struct twin *t, const struct twin_sub *want, const struc
 	}
 }
 
+static uint8_t flags_of(const struct twin *t, const struct twin_sub *sub)
+{
+	bool plain = strcmp(sub->id, t->kind_name[sub->kind]) == 0 && !sub->accounts && !sub->channels;
+
+	for (int p = 0; p < PARAMS; p++)
+		plain = plain && !sub->has[p];
+	return (uint8_t)((sub->on ? KIND_ON : 0) | (plain ? KIND_PLAIN : 0));
+}
+
+/* The list in front of the row, and each subscription by its place in it. */
+static void compare_kinds(struct twin *t, const struct twin_customer *c, const struct row *row)
+{
+	const struct twin_sub *want = NULL;
+	struct row_kinds_room room;
+	struct row_cursor cursor;
+	struct row_kinds kinds;
+	uint32_t i = 0;
+
+	row_kinds(t->store, &t->fake->c, row, &room, &kinds);
+	for (; (want = sub_next(t, c, want)); i++) {
+		assert_true(i < kinds.count);
+		assert_int_equal(kinds.rules[i], t->kind_of[want->kind] + 1);
+		assert_int_equal(kinds.flags[i], flags_of(t, want));
+		t->plain += kinds.flags[i] & KIND_PLAIN ? 1 : 0;
+		row_subscription_at(t->store, &t->fake->c, row, i, &cursor);
+		compare_sub(t, want, &cursor);
+	}
+	assert_int_equal(i, kinds.count);
+	if (i)
+		assert_false(row_subscription_next(&cursor)); /* it stands on the last */
+}
+
 static void compare_customer(struct twin *t, uint64_t i)
 {
 	const struct twin_customer *c = &t->now[i];
@@ -281,6 +314,7 @@ static void compare_customer(struct twin *t, uint64_t i)
 		compare_sub(t, want, &cursor);
 	}
 	assert_false(row_subscription_next(&cursor));
+	compare_kinds(t, c, row);
 }
 
 static void compare_all(struct twin *t)
@@ -516,6 +550,7 @@ static void store_agrees_with_a_plain_dictionary(void **state)
 			reopen(t);
 	}
 	compare_all(t);
+	assert_true(t->plain > 0);
 	store_close(t->store);
 	free(t->fake);
 	directory_free(t->dir);

@@ -30,8 +30,8 @@ static uint64_t below(uint64_t n)
 
 struct rig {
 	struct windows w;
-	struct window_cell *cell;
-	struct window_entry *facts; /* in order of entry */
+	struct window_place place;
+	struct window_event *facts; /* in order of entry */
 	uint32_t count;
 };
 
@@ -40,19 +40,19 @@ static const struct key128 key = { .low = 5 };
 static void slot_set(struct windows *w, uint32_t i, enum agg_function function, enum agg_field field,
 		     int64_t within)
 {
-	uint16_t at = 0;
-
-	for (uint32_t k = 0; k < i; k++)
-		at = (uint16_t)(at + 1 + slot_has_fold(&w->slots[k]));
-	w->slots[i] = (struct window_slot){ .within = within,
+	w->keys[PER_CUSTOMER].used = w->keys[PER_ACCOUNT].used = w->keys[PER_CARD].used = 1;
+	w->values[i] = (struct window_value){ .field = (uint8_t)field, .type = TYPE_INT };
+	w->value_count = i + 1;
+	w->slots[i] = (struct window_slot){ .identity = { .low = i + 1 },
+					    .within = within,
 					    .activated = INT64_MIN,
-					    .at = at,
 					    .function = (uint8_t)function,
-					    .field = (uint8_t)field,
 					    .per = PER_ACCOUNT,
 					    .used = 1,
-					    .type = TYPE_INT };
-	windows_slots_derive(w);
+					    .type = TYPE_INT,
+					    .value_count = 1,
+					    .value_first = (uint16_t)i };
+	windows_derive(w);
 }
 
 enum { LONG = 100000, SHORT = 100, LATENESS = 1000 };
@@ -75,7 +75,18 @@ static void rig_open(struct rig *r)
 	r->w.now = EPOCH;
 	r->w.lateness = LATENESS;
 	r->w.settled = UINT64_MAX;
-	r->cell = windows_make(&r->w, PER_ACCOUNT, key);
+	r->place = (struct window_place){ .key = key, .per = PER_ACCOUNT };
+	windows_look(&r->w, &r->place);
+}
+
+static struct value read_slot(struct rig *r, uint32_t slot, int64_t t, uint32_t *full)
+{
+	const struct window_slot *s = &r->w.slots[slot];
+	struct value v;
+
+	windows_look(&r->w, &r->place);
+	windows_read(&r->w, &r->place, slot, t, s->lasting ? INT64_MIN : t - s->within, &v, full);
+	return v;
 }
 
 static void rig_close(struct rig *r)
@@ -87,20 +98,21 @@ static void rig_close(struct rig *r)
 static void rig_enter(struct rig *r, int64_t time, int64_t amount, uint64_t feeds)
 {
 	assert_true(r->count < FACTS_MAX);
-	struct window_entry *e = &r->facts[r->count++];
-	*e = (struct window_entry){ .time = time, .order = r->count, .amount = amount, .feeds = feeds };
-	windows_enter(&r->w, r->cell, e);
+	struct window_event *e = &r->facts[r->count++];
+	*e = (struct window_event){ .time = time, .order = r->count, .amount = amount, .feeds = feeds };
+	windows_look(&r->w, &r->place);
+	windows_enter(&r->w, &r->place, e);
 }
 
 static struct value judge(const struct rig *r, uint32_t slot, int64_t t)
 {
 	const struct window_slot *s = &r->w.slots[slot];
 	struct value v = { .type = TYPE_INT };
-	const struct window_entry *last = NULL;
+	const struct window_event *last = NULL;
 	int64_t count = 0, sum = 0, least = INT64_MAX, most = INT64_MIN;
 
 	for (uint32_t i = 0; i < r->count; i++) {
-		const struct window_entry *e = &r->facts[i];
+		const struct window_event *e = &r->facts[i];
 		if (!(e->feeds >> slot & 1) || (e->flags & ENTRY_OUT) || e->time > t ||
 		    (s->within && e->time <= t - s->within))
 			continue;
@@ -126,7 +138,7 @@ static void assert_all_as_judged(struct rig *r, int64_t t)
 {
 	for (uint32_t slot = 0; slot < 9; slot++) {
 		uint32_t full = 0;
-		struct value want = judge(r, slot, t), got = windows_read(&r->w, r->cell, slot, t, &full);
+		struct value want = judge(r, slot, t), got = read_slot(r, slot, t, &full);
 		if (full || want.status != got.status || (want.status == VALUE_OK && want.i != got.i))
 			fail_msg("slot %u as of %lld, fact %u: %lld (%u) for %lld (%u), full %u", slot,
 				 (long long)t, r->count, (long long)got.i, got.status, (long long)want.i,
@@ -180,8 +192,8 @@ static void equal_times_stand_in_the_order_of_the_journal(void **state)
 	rig_enter(&r, EPOCH - 5, 2, 511);
 	rig_enter(&r, EPOCH - 5, 3, 511);
 	rig_enter(&r, EPOCH, 4, 511);
-	assert_int_equal(windows_read(&r.w, r.cell, 4, EPOCH - 5, &full).i, 3);
-	assert_int_equal(windows_read(&r.w, r.cell, 4, EPOCH, &full).i, 4);
+	assert_int_equal(read_slot(&r, 4, EPOCH - 5, &full).i, 3);
+	assert_int_equal(read_slot(&r, 4, EPOCH, &full).i, 4);
 	rig_close(&r);
 }
 
@@ -197,14 +209,15 @@ static void changes_reach_every_window_that_has_the_entry(void **state)
 		rig_enter(&r, r.w.now, (int64_t)below(90), 511);
 		if (below(2))
 			assert_all_as_judged(&r, r.w.now);
-		struct window_entry *e = &r.facts[r.count - 1 - below(r.count < 40 ? r.count : 40)];
+		struct window_event *e = &r.facts[r.count - 1 - below(r.count < 40 ? r.count : 40)];
 		struct window_change change = { .time = e->time,
 						.order = e->order,
 						.amount = (int64_t)below(120),
 						.flags = below(3) ? 0 : ENTRY_OUT };
 		e->amount = change.amount;
 		e->flags = change.flags;
-		windows_amend(&r.w, r.cell, &change);
+		windows_look(&r.w, &r.place);
+		windows_amend(&r.w, r.place.cell, &change);
 		assert_all_as_judged(&r, r.w.now);
 		assert_all_as_judged(&r, r.w.now - (int64_t)below(LATENESS));
 	}
@@ -225,13 +238,14 @@ static void a_full_log_recovers_exactly(void **state)
 			  511);
 		if (i % 1000 == 0 || i == 50000) {
 			full = 0;
-			windows_read(&r.w, r.cell, 1, r.w.now, &full);
+			read_slot(&r, 1, r.w.now, &full);
 			assert_int_equal(full, i >= 50000);
 		}
 	}
-	assert_true(r.cell->count == WINDOW_LOG_EVENTS_MAX && r.cell->lost > INT64_MIN);
-	r.w.now = r.cell->lost + LATENESS - 1;
-	windows_read(&r.w, r.cell, 1, r.w.now, &full);
+	int64_t lost = cell_cold(&r.w, r.place.cell)->lost;
+	assert_true(r.place.cell->count == WINDOW_LOG_EVENTS_MAX && lost > INT64_MIN);
+	r.w.now = lost + LATENESS - 1;
+	read_slot(&r, 1, r.w.now, &full);
 	assert_int_equal(full, 2);
 	r.w.now++;
 	assert_all_as_judged(&r, r.w.now);
@@ -256,15 +270,18 @@ static void entries_that_nobody_wants_do_not_fill_a_log(void **state)
 		rig_enter(&r, r.w.now, 1, 1); /* wanted for long, in front of all others */
 		for (int i = 0; i < 130000; i++) {
 			r.w.now += i % 40 == 0;
-			struct window_entry *e = &r.facts[r.count++];
-			*e = (struct window_entry){ .time = r.w.now - (with_ref ? LATENESS : 0),
+			struct window_event *e = &r.facts[r.count++];
+			*e = (struct window_event){ .time = r.w.now - (with_ref ? LATENESS : 0),
 						    .order = r.count,
 						    .amount = 1,
 						    .feeds = with_ref ? 1 << 5 : 1 << 8,
 						    .flags = with_ref ? ENTRY_REF : 0 };
 			r.w.settled = r.count > 44000 ? r.count - 44000 : 0;
-			windows_enter(&r.w, r.cell, e);
-			assert_true(r.cell->lost == INT64_MIN && r.cell->count <= WINDOW_LOG_EVENTS_MAX);
+			windows_look(&r.w, &r.place);
+			windows_enter(&r.w, &r.place, e);
+			const struct window_cold *cold = cell_cold(&r.w, r.place.cell);
+			assert_true((!cold || cold->lost == INT64_MIN) &&
+				    r.place.cell->count <= WINDOW_LOG_EVENTS_MAX);
 		}
 		assert_all_as_judged(&r, r.w.now);
 		rig_close(&r);
@@ -281,8 +298,22 @@ static void the_limit_is_exact(void **state)
 		rig_enter(&r, r.w.now, 3, 1);
 	assert_all_as_judged(&r, r.w.now);
 	rig_enter(&r, r.w.now - 1, 3, 1); /* the oldest of all: it is the one that is lost */
-	assert_true(r.cell->lost == r.w.now - 1 + LONG);
+	assert_true(cell_cold(&r.w, r.place.cell)->lost == r.w.now - 1 + LONG);
 	rig_close(&r);
+}
+
+static void sweep_all(struct windows *w)
+{
+	for (uint64_t i = 0; i < 2 * w->index.now.count; i++)
+		windows_sweep(w);
+}
+
+static void enter_key(struct windows *w, uint64_t low, const struct window_event *e)
+{
+	struct window_place place = { .key = { .low = low }, .per = PER_ACCOUNT };
+
+	windows_look(w, &place);
+	windows_enter(w, &place, e);
 }
 
 static void the_sweep_gives_back_what_is_settled(void **state)
@@ -291,21 +322,18 @@ static void the_sweep_gives_back_what_is_settled(void **state)
 
 	(void)state;
 	rig_open(&r);
-	struct window_cell *brief = windows_make(&r.w, PER_ACCOUNT, (struct key128){ .low = 6 });
-	struct window_entry e = { .time = r.w.now, .order = 1, .feeds = 1 };
-	windows_enter(&r.w, brief, &e);
+	struct window_event e = { .time = r.w.now, .order = 1, .feeds = 1 };
+	enter_key(&r.w, 6, &e);
 	rig_enter(&r, r.w.now, 9, 1 | 1 << 5);
-	size_t bytes = r.w.slab.bytes_in_use;
+	uint64_t bytes = r.w.pool.bytes_in_use;
 	r.w.now += LONG + LATENESS - 1;
-	for (int i = 0; i < 8; i++)
-		windows_sweep(&r.w);
-	assert_true(r.w.table.count == 2 && r.w.entries == 2 && r.w.slab.bytes_in_use == bytes);
+	sweep_all(&r.w);
+	assert_true(r.w.cells == 2 && r.w.entries == 2 && r.w.pool.bytes_in_use == bytes);
 	r.w.now++;
-	for (int i = 0; i < 8; i++)
-		windows_sweep(&r.w);
-	assert_true(r.w.table.count == 1 && r.w.entries == 0 && r.w.slab.bytes_in_use < bytes);
-	assert_null(windows_find(&r.w, PER_ACCOUNT, (struct key128){ .low = 6 }));
-	assert_ptr_equal(windows_find(&r.w, PER_ACCOUNT, key), r.cell);
+	sweep_all(&r.w);
+	assert_true(r.w.cells == 1 && r.w.entries == 0 && r.w.pool.bytes_in_use < bytes);
+	assert_null(cell_find(&r.w, PER_ACCOUNT, (struct key128){ .low = 6 }, false));
+	assert_non_null(cell_find(&r.w, PER_ACCOUNT, key, false));
 	assert_all_as_judged(&r, r.w.now); /* for ever is kept */
 	rig_enter(&r, r.w.now, 9, 511);
 	assert_all_as_judged(&r, r.w.now);
@@ -318,13 +346,17 @@ static void keys_of_different_kinds_do_not_meet(void **state)
 
 	(void)state;
 	rig_open(&r);
-	assert_null(windows_find(&r.w, PER_CUSTOMER, key));
-	struct window_cell *customer = windows_make(&r.w, PER_CUSTOMER, key);
-	struct window_cell *card = windows_make(&r.w, PER_CARD, key);
-	assert_true(customer != r.cell && card != customer);
-	assert_ptr_equal(windows_find(&r.w, PER_CUSTOMER, key), customer);
-	assert_ptr_equal(windows_find(&r.w, PER_ACCOUNT, key), r.cell);
-	assert_ptr_equal(windows_find(&r.w, PER_CARD, key), card);
+	struct window_cell *account = cell_make(&r.w, PER_ACCOUNT, key, 0);
+	assert_null(cell_find(&r.w, PER_CUSTOMER, key, false));
+	assert_null(cell_find(&r.w, PER_ACCOUNT, key, true)); /* nor an owner and its key */
+	struct window_cell *customer = cell_make(&r.w, PER_CUSTOMER, key, 0);
+	struct window_cell *card = cell_make(&r.w, PER_CARD, key, 0);
+	struct window_cell *owner = cell_make(&r.w, PER_ACCOUNT, key, CELL_OWNER);
+	assert_true(customer != account && card != customer && owner != account);
+	assert_ptr_equal(cell_find(&r.w, PER_CUSTOMER, key, false), customer);
+	assert_ptr_equal(cell_find(&r.w, PER_ACCOUNT, key, false), account);
+	assert_ptr_equal(cell_find(&r.w, PER_CARD, key, false), card);
+	assert_ptr_equal(cell_find(&r.w, PER_ACCOUNT, key, true), owner);
 	rig_close(&r);
 }
 
@@ -335,6 +367,14 @@ static uint32_t records_count(const struct records *records, bool gone)
 	for (const struct record *r = NULL; (r = records_next(records, r));)
 		n += r->gone == gone;
 	return n;
+}
+
+static void checkpoint(struct windows *w, struct records *records)
+{
+	uint32_t items = UINT32_MAX;
+
+	windows_cut(w, records);
+	assert_true(windows_cut_step(w, &items) && windows_cut_finish(w, &items));
 }
 
 /* A key is taken back from the store once, and only when a checkpoint had it. */
@@ -355,22 +395,20 @@ static void a_removed_cell_is_taken_back_once(void **state)
 		assert_int_equal(records_init(&records, 1 << 20), 0);
 		rig_enter(&r, r.w.now, 1, 1);
 		if (rows[i].saved) {
-			windows_checkpoint(&r.w, &records);
-			windows_checkpointed(&r.w);
+			checkpoint(&r.w, &records);
 			assert_int_equal(records_count(&records, false), 1);
 			records_reset(&records);
 		}
-		cell_remove(&r.w, r.cell);
-		if (rows[i].again) {
-			r.cell = windows_make(&r.w, PER_ACCOUNT, key);
+		cell_remove(&r.w, r.place.cell);
+		assert_null(cell_find(&r.w, PER_ACCOUNT, key, false));
+		if (rows[i].again)
 			rig_enter(&r, r.w.now, 1, 1);
-		}
-		windows_checkpoint(&r.w, &records);
-		windows_checkpointed(&r.w);
+		checkpoint(&r.w, &records);
 		assert_int_equal(records_count(&records, false), rows[i].put);
 		assert_int_equal(records_count(&records, true), rows[i].gone);
+		assert_int_equal(r.w.index.count, rows[i].again); /* the ghost is gone too */
 		records_reset(&records);
-		windows_checkpoint(&r.w, &records); /* nothing changed since */
+		checkpoint(&r.w, &records); /* nothing changed since */
 		assert_int_equal(records.count, 0);
 		records_deinit(&records);
 		rig_close(&r);
@@ -384,56 +422,96 @@ static void room_is_enough_for_the_worst_batch(void **state)
 	for (uint32_t round = 0; round < 30; round++) {
 		struct rig r;
 		rig_open(&r);
-		windows_deinit(&r.w);
-		struct window_slot slots[AGGREGATES_MAX];
-		memcpy(slots, r.w.slots, sizeof slots);
-		assert_int_equal(windows_init(&r.w, 2 << 20, 2048), 0);
-		memcpy(r.w.slots, slots, sizeof slots);
-		windows_slots_derive(&r.w);
-		r.w.now = EPOCH;
+		pool_deinit(&r.w.pool);
+		assert_int_equal(pool_init(&r.w.pool, 2 << 20), 0);
 		uint32_t keys = 1 + (uint32_t)below(round % 2 ? 40 : 2000);
 		uint64_t order = 0;
 		for (uint32_t batch = 0; batch < 400 && windows_has_room(&r.w, 16); batch++) {
 			bool one = below(4) == 0; /* a whole batch for one key */
 			uint64_t it = below(keys);
-			for (uint32_t i = 0; i < 16 * PER_COUNT; i++) {
-				struct key128 k = { .low = one ? it : below(keys) };
-				struct window_cell *cell = windows_find(&r.w, PER_ACCOUNT, k);
-				if (!cell)
-					cell = windows_make(&r.w, PER_ACCOUNT, k);
-				struct window_entry e = { .time = r.w.now, .order = ++order, .feeds = 511 };
-				windows_enter(&r.w, cell, &e);
+			for (uint32_t i = 0; i < 16; i++) {
+				struct window_event e = { .time = r.w.now, .order = ++order, .feeds = 511 };
+				enter_key(&r.w, one ? it : below(keys), &e);
 			}
+			assert_true(r.w.pool.bytes_in_use <= r.w.pool.bytes_max);
 		}
 		assert_true(order > 1000);
 		rig_close(&r);
 	}
 }
 
-/* New cells with many aggregates: their running values take more than their logs. */
-static void room_counts_the_running_values_of_new_keys(void **state)
+/* New cells with many aggregates: their folds and running values take more than their logs. */
+static void room_counts_all_that_new_keys_can_have(void **state)
 {
 	(void)state;
 	for (uint64_t bytes = 300 << 10; bytes < 600 << 10; bytes += 10000) {
-		struct windows w;
+		struct rig r;
 		uint64_t made = 0;
-		assert_int_equal(windows_init(&w, bytes, 4096), 0);
+		rig_open(&r);
+		pool_deinit(&r.w.pool);
+		assert_int_equal(pool_init(&r.w.pool, bytes), 0);
 		for (uint32_t i = 0; i < 60; i++)
-			slot_set(&w, i, AGG_MAX, AGGF_AMOUNT, i % 2 ? 0 : SHORT);
-		w.now = EPOCH;
-		w.lateness = LATENESS;
-		for (; windows_has_room(&w, 8); made += 8 * PER_COUNT)
-			for (uint32_t i = 0; i < 8 * PER_COUNT; i++) {
-				struct window_cell *cell =
-					windows_make(&w, PER_ACCOUNT, (struct key128){ .low = made + i });
-				struct window_entry e = { .time = w.now,
-							  .order = made + i + 1,
+			slot_set(&r.w, i, AGG_MAX, AGGF_AMOUNT, i % 2 ? 0 : SHORT);
+		for (; windows_has_room(&r.w, 8); made += 8)
+			for (uint32_t i = 0; i < 8 * 20; i++) {
+				struct window_event e = { .time = r.w.now,
+							  .order = made * 20 + i + 1,
 							  .feeds = (UINT64_C(1) << 60) - 1 };
-				windows_enter(&w, cell, &e);
+				enter_key(&r.w, made + i % 8, &e);
 			}
-		assert_true(made >= 24 && made < 200);
-		windows_deinit(&w);
+		assert_true(made >= 16 && made < 500);
+		assert_true(r.w.pool.bytes_in_use <= r.w.pool.bytes_max);
+		rig_close(&r);
 	}
+}
+
+static void pool_classes_fit_what_they_are_for(void **state)
+{
+	(void)state;
+	for (uint64_t bytes = 1; bytes < 1 << 20; bytes += bytes < 4096 ? 1 : 997) {
+		uint32_t class = pool_class(bytes);
+		assert_true(pool_class_bytes(class) >= bytes);
+		assert_true(class == 0 || pool_class_bytes(class - 1) < bytes);
+		assert_true(pool_class_bytes(class) <= bytes + bytes / 4 + POOL_UNIT);
+	}
+	assert_true(pool_class_bytes(POOL_CLASSES - 1) > UINT64_C(1) << 28);
+}
+
+/* The index against a plain list, over growth, removal and moves. */
+static void index_finds_what_a_list_finds(void **state)
+{
+	enum { KEYS = 6000 };
+	static uint32_t block[KEYS], hash[KEYS];
+	struct window_index x;
+	uint32_t next = 1, live = 0;
+
+	(void)state;
+	assert_int_equal(key_index_init(&x, KEYS), 0);
+	for (uint32_t i = 0; i < KEYS; i++)
+		hash[i] = (uint32_t)below(i % 3 ? UINT32_MAX : 50); /* many collide */
+	for (uint32_t n = 0; n < 100000; n++) {
+		uint32_t i = (uint32_t)below(n < 30000 ? 1 + n / 5 : KEYS);
+		if (!block[i]) {
+			block[i] = next++;
+			key_index_add(&x, hash[i], block[i]);
+			live++;
+		} else if (below(2)) {
+			key_index_move(&x, hash[i], block[i], next);
+			block[i] = next++;
+		} else {
+			key_index_remove(&x, hash[i], block[i]);
+			block[i] = 0;
+			live--;
+		}
+		assert_int_equal(x.count, live);
+	}
+	key_index_finish(&x);
+	for (uint32_t i = 0; i < KEYS; i++)
+		if (block[i])
+			key_index_remove(&x, hash[i], block[i]); /* asserts that it is there */
+	for (uint64_t i = 0; i < x.now.count; i++)
+		assert_int_equal(x.now.slots[i].block, 0);
+	key_index_deinit(&x);
 }
 
 int main(int argc, char **argv)
@@ -450,7 +528,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test(keys_of_different_kinds_do_not_meet),
 		cmocka_unit_test(a_removed_cell_is_taken_back_once),
 		cmocka_unit_test(room_is_enough_for_the_worst_batch),
-		cmocka_unit_test(room_counts_the_running_values_of_new_keys),
+		cmocka_unit_test(room_counts_all_that_new_keys_can_have),
+		cmocka_unit_test(pool_classes_fit_what_they_are_for),
+		cmocka_unit_test(index_finds_what_a_list_finds),
 	};
 	const char *seed = argc > 1 ? argv[1] : getenv("MOMENT_SEED");
 

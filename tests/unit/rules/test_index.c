@@ -446,9 +446,10 @@ static void many_rules_make_an_index_by_the_field_that_leaves_least(void **state
 	assert_int_equal(c->plan->types[1].always_count, 10);
 	for (int64_t v = -1; v < 52; v++) {
 		uint32_t rules = 0, node = plan_index_find(index, v);
-		for (; node; node = index->up[node / 2])
-			for (uint32_t i = index->first[node]; i < index->first[node + 1]; i++, rules++)
-				assert_int_equal(index->rules[i], v);
+		for (; node; node = index->nodes[node / 2].up)
+			for (uint32_t i = index->nodes[node].first; i < index->nodes[node + 1].first;
+			     i++, rules++)
+				assert_int_equal(index->candidates[i].rule, v);
 		assert_int_equal(rules, v >= 0 && v < 50);
 	}
 	catalogue_free(c);

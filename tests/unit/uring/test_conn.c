@@ -28,6 +28,15 @@ static void frame_is(const char *frame, uint32_t bytes, uint32_t want_bytes, uin
 	assert_memory_equal(frame, want, bytes);
 }
 
+/* A run of one part. */
+static void run_send(struct conns *c, struct conn *conn, const char *data, uint32_t bytes, uint32_t chunk,
+		     bool zero_copy)
+{
+	const struct conn_part part = { .data = data, .bytes = bytes, .chunk = chunk };
+
+	conn_send_run(c, conn, &part, 1, zero_copy);
+}
+
 /* Takes a frame that must be there. */
 static void frame_take(struct net *n, struct conn *conn, uint32_t bytes, uint32_t seed)
 {
@@ -425,7 +434,7 @@ static void runs_arrive_whole_and_are_done_once(void **state)
 		for (uint32_t chunk = 0; chunk < 3; chunk++) {
 			pattern_fill(out, rows[i].bytes, chunk);
 			assert_true(conn_idle(conn));
-			conn_send_run(&n->conns, conn, out, rows[i].bytes, chunk, rows[i].zero_copy);
+			run_send(&n->conns, conn, out, rows[i].bytes, chunk, rows[i].zero_copy);
 			assert_false(conn_idle(conn));
 			peer_read(n, fd, in, rows[i].bytes);
 			assert_memory_equal(in, out, rows[i].bytes);
@@ -438,6 +447,62 @@ static void runs_arrive_whole_and_are_done_once(void **state)
 		assert_int_equal(n->notifications, n->conns.zero_copy_sends);
 		assert_int_equal(n->conns.zero_copy_sends > 0, rows[i].zero_copy);
 		assert_int_equal(n->conns.short_sends > 0, rows[i].limit > 0);
+		close(fd);
+		net_close(n);
+	}
+	free(out);
+	free(in);
+}
+
+/* Runs of several parts: their bytes arrive one behind the other wherever a send is cut short, and each part
+ * is given back once. */
+static void a_run_of_parts_arrives_in_order(void **state)
+{
+	static const struct {
+		bool zero_copy;
+		int limit;
+		uint32_t bytes[CONN_RUN_PARTS_MAX];
+	} rows[] = {
+		{ false, 0, { 100, 200 } },
+		{ false, 1, { 3, 1, 2 } },
+		{ false, 150, { 100, 50, 1, 149, 300, 64, 64, 1 } },
+		{ false, 0, { 60000, 65536, 1, 65536, 3000, 65536, 100, 65536 } },
+		{ true, 0, { 100, 200 } },
+		{ true, 1, { 3, 1, 2 } },
+		{ true, 150, { 100, 50, 1, 149, 300, 64, 64, 1 } },
+		{ true, 0, { 60000, 65536, 1, 65536, 3000, 65536, 100, 65536 } },
+	};
+	char *out = malloc(CONN_RUN_PARTS_MAX << 17), *in = malloc(CONN_RUN_PARTS_MAX << 16);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct net *n = net_open(4096);
+		struct conn_part parts[CONN_RUN_PARTS_MAX];
+		uint32_t count = 0, bytes = 0;
+		int fd;
+		struct conn *conn = net_peer(n, &fd, 0);
+		n->conns.send_bytes_max = rows[i].limit;
+		for (; count < CONN_RUN_PARTS_MAX && rows[i].bytes[count]; count++) {
+			char *data = out + (size_t)count * (2 << 16);
+			pattern_fill(data, rows[i].bytes[count], count);
+			parts[count] = (struct conn_part){ data, rows[i].bytes[count], count };
+			bytes += rows[i].bytes[count];
+		}
+		conn_send_run(&n->conns, conn, parts, count, rows[i].zero_copy);
+		assert_false(conn_idle(conn));
+		peer_read(n, fd, in, bytes);
+		const char *at = in;
+		for (uint32_t k = 0; k < count; at += parts[k++].bytes)
+			assert_memory_equal(at, parts[k].data, parts[k].bytes);
+		net_until(n, conn_idle(conn));
+		net_settle(n);
+		assert_false(n->done_early);
+		assert_int_equal(n->done_count, count);
+		for (uint32_t k = 0; k < count; k++)
+			assert_int_equal(n->done[k], 1);
+		assert_int_equal(n->notifications, n->conns.zero_copy_sends);
+		assert_int_equal(n->conns.zero_copy_sends > 0, rows[i].zero_copy);
+		assert_int_equal(n->conns.plain_sends > 0, !rows[i].zero_copy);
 		close(fd);
 		net_close(n);
 	}
@@ -465,7 +530,7 @@ static void stuck_open(struct stuck *t, uint32_t bytes, int send_limit)
 	t->bytes = bytes;
 	t->run = malloc(bytes);
 	pattern_fill(t->run, bytes, 1);
-	conn_send_run(&t->net->conns, t->conn, t->run, bytes, 5, true);
+	run_send(&t->net->conns, t->conn, t->run, bytes, 5, true);
 	net_until(t->net, t->conn->run.sent == bytes && !t->conn->sending);
 	net_settle(t->net);
 	if (t->conn->notifications == 0)
@@ -543,7 +608,7 @@ static void a_peer_that_dies_amid_a_send_gives_the_run_back_once(void **state)
 		struct net *n = net_open(4096);
 		int fd;
 		struct conn *conn = net_peer(n, &fd, SMALL_WINDOW);
-		conn_send_run(&n->conns, conn, run, bytes, 5, zero_copy[i]);
+		run_send(&n->conns, conn, run, bytes, 5, zero_copy[i]);
 		net_settle(n);
 		assert_true(conn->sending && n->done_count == 0);
 		peer_die(fd);
@@ -676,7 +741,7 @@ static void slots_are_used_again_under_traffic(void **state)
 		for (unsigned k = 0; k < 3; k++) {
 			conn[k] = net_peer(n, &fd[k], k == 1 ? SMALL_WINDOW : 0);
 			peer_write(n, fd[k], frame, 20 + (i * 7 + k) % 44);
-			conn_send_run(&n->conns, conn[k], run, 65536, k, k != 0);
+			run_send(&n->conns, conn[k], run, 65536, k, k != 0);
 			conn_send(&n->conns, conn[k], answer, sizeof answer);
 			if ((i + k) % 3 == 0)
 				net_turn(n);
@@ -719,7 +784,7 @@ static void a_closing_connection_that_is_stuck_is_cut(void **state)
 	char *run = calloc(1, bytes);
 	int fd;
 	struct conn *conn = net_peer(t.net, &fd, SMALL_WINDOW);
-	conn_send_run(&t.net->conns, conn, run, bytes, 6, false);
+	run_send(&t.net->conns, conn, run, bytes, 6, false);
 	net_settle(t.net);
 	conn_close(&t.net->conns, conn);
 	for (unsigned i = 0; i < 3; i++) {
@@ -793,6 +858,7 @@ int main(void)
 		cmocka_unit_test(answers_cut_short_arrive_whole),
 		cmocka_unit_test(answers_that_do_not_fit_are_refused_whole),
 		cmocka_unit_test(runs_arrive_whole_and_are_done_once),
+		cmocka_unit_test(a_run_of_parts_arrives_in_order),
 		cmocka_unit_test(a_run_is_not_done_before_its_notification),
 		cmocka_unit_test(a_peer_that_dies_gives_the_run_back_once),
 		cmocka_unit_test(a_peer_that_dies_amid_a_send_gives_the_run_back_once),

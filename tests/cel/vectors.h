@@ -1,0 +1,24 @@
+/*
+ * vectors: files of conformance vectors, one JSON object a line:
+ *   {"name": "..", "expr": "..", "bind": {"x": VALUE, ..}, "value": VALUE}   or   "error": true
+ * VALUE is {"int": "5"}, {"double": "1e3"}, {"bool": true}, {"string": ".."}, {"timestamp": RFC 3339},
+ * {"duration": "1h"} or {"list": [VALUE, ..]}.
+ */
+#ifndef TEST_CEL_VECTORS_H
+#define TEST_CEL_VECTORS_H
+
+#include <moment/zone.h>
+#include <stddef.h>
+
+struct vectors_count {
+	unsigned passed, failed, files;
+};
+
+/* Runs every *.ndjson of a directory in order of names; a line on stdout for each failure. 0 or -errno. */
+int vectors_run(const char *directory, struct vectors_count *count);
+
+/* zones.c: a zone by its name from ICU, NULL when there is none of it. Kept until zones_free. */
+const struct zone *zones_find(void *unused, const char *name, size_t len);
+void zones_free(void);
+
+#endif
