@@ -392,6 +392,7 @@ class Model:
                 self.prepare(event)
             score, reasons = 0, []
             for place in range(len(event.codes)):  # the rules of its type, then those of each pattern that it completes
+                self.scope_of_actor(event)
                 score += self.run_fraud(event, place, run, hits, reasons)
                 if run != "request":
                     self.run_critical(event, place, run, hits, messages)
@@ -572,14 +573,17 @@ class Model:
                 fields["body." + name] = body[name]
         env = event.env = Env()
         env.event = fields
-        env.profile = self.profile(header.customer)
         env.account = self.accounts.get(header.account) if header.account else None
-        env.customer = env.role = NO_DATA
-        env.params = {}
+        self.scope_of_actor(event)
         env.currency = header.currency
         env.rates = self.catalogue.rates
         env.zone_of = self.catalogue.zone_of
         env.agg = self.aggregate_reader(event)
+
+    def scope_of_actor(self, event):
+        event.env.profile = self.profile(event.header.customer)
+        event.env.customer = event.env.role = NO_DATA
+        event.env.params = {}
 
     def profile(self, number):
         customer = self.customers.get(number) if number else None

@@ -490,6 +490,18 @@ patterns: { p: { within: 1h, steps: [ { events: [buy] }, { events: [tip] } ] } }
         self.assertEqual(texts(result), ["tip 100", "tip 100"])
         self.assertEqual(rules(world.event(2, amount=60)), ["y", "x", "z", "c"])
 
+    def test_critical_rules_of_a_pattern_see_the_actors_profile_too(self):
+        world = World("""
+patterns: { p: { within: 1h, steps: [ { events: [buy] } ] } }
+subscriptions: { s: { events: [buy], when: 'true', for: all, message: m } }
+critical: { c: { events: [pattern.p], when: 'profile.level == 1', message: m } }
+messages: { m: { en: "x" } }
+""")
+        world.customer(1, level=1)
+        world.customer(2, [{"kind": "s"}], level=2)
+        world.account(9, (1, "owner"), (2, "owner"))
+        self.assertEqual(rules(world.event(account=9)), ["s", "c"])
+
     def test_any_is_every_real_type(self):
         yaml = "patterns: { p: { within: 1h, steps: [ { events: [buy] } ] } }\nfraud: { rules: { r: { events: [any], when: 'true', score: 1 } } }"
         world = World(yaml)
