@@ -39,7 +39,7 @@ struct records {
 __attribute__((warn_unused_result)) int records_init(struct records *r, size_t bytes_max);
 void records_deinit(struct records *r);
 void records_reset(struct records *r);
-/* Room for a record; the caller fills *value (value_bytes). NULL when full. */
+/* Room for a record, zero; the caller fills *value (value_bytes). NULL when full. */
 void *records_put(struct records *r, enum record_space space, const void *key, uint16_t key_bytes,
 		  uint32_t value_bytes);
 void records_remove(struct records *r, enum record_space space, const void *key, uint16_t key_bytes);

@@ -153,11 +153,17 @@ void message_forms_use(struct message_forms *f, const struct catalogue *c)
 
 /* ---- one message ---- */
 
-void message_id(const struct source_identity *source, uint64_t sequence, const char *rule,
-		const char *subscription, uint32_t subscription_bytes, uint64_t recipient, uint8_t out[16])
-{
+/* What an id is the hash of (decisions 27). */
+struct id_text {
+	uint32_t bytes;
 	char text[3 * (NAME_BYTES_MAX + 1) + 32];
-	char *at = text;
+};
+
+static void id_text_put(struct id_text *id, const struct source_identity *source, uint64_t sequence,
+			const char *rule, const char *subscription, uint32_t subscription_bytes,
+			uint64_t recipient)
+{
+	char *at = id->text;
 
 	at = stpcpy(at, source->name) + 1;
 	memcpy(at, source->stream, 16);
@@ -168,10 +174,24 @@ void message_id(const struct source_identity *source, uint64_t sequence, const c
 	at += subscription_bytes;
 	*at++ = 0;
 	memcpy(at, &recipient, 8);
-	at += 8;
-	XXH128_hash_t hash = XXH3_128bits(text, (size_t)(at - text));
+	id->bytes = (uint32_t)(at + 8 - id->text);
+}
+
+static void id_hash(const struct id_text *id, void *out)
+{
+	XXH128_hash_t hash = XXH3_128bits(id->text, id->bytes);
 	uint64_t canonical[2] = { __builtin_bswap64(hash.high64), __builtin_bswap64(hash.low64) };
+
 	memcpy(out, canonical, sizeof canonical);
+}
+
+void message_id(const struct source_identity *source, uint64_t sequence, const char *rule,
+		const char *subscription, uint32_t subscription_bytes, uint64_t recipient, uint8_t out[16])
+{
+	struct id_text id;
+
+	id_text_put(&id, source, sequence, rule, subscription, subscription_bytes, recipient);
+	id_hash(&id, out);
 }
 
 uint16_t message_language(const struct store *store, const struct catalogue *c, const struct row *recipient)
@@ -240,23 +260,28 @@ static char *body_encode(const struct message_context *m, const struct notice *n
 	return part_copy(at, &f->tails[rule->number]);
 }
 
+/* A word of a header in its place: frames stand back to back, at any address. */
+static void word_put(char *header, size_t offset, uint64_t word)
+{
+	memcpy(header + offset, &word, sizeof word);
+}
+
+/* Word by word: a header made on the stack would be read back in pieces that were just written in others. */
 static void header_encode(char *out, const struct event *e, const struct cat_rule *rule, uint64_t recipient,
 			  size_t bytes)
 {
 	const struct frame_header *from = e->header;
-	struct frame_header header = {
-		.length = (uint32_t)bytes,
-		.version = FRAME_VERSION,
-		.kind = FRAME_MESSAGE,
-		.type = (uint16_t)rule->category,
-		.customer = recipient,
-		.account = from->account,
-		.time = from->time,
-		.amount = from->amount,
-		.currency = from->currency,
-	};
+	uint64_t first = bytes | (uint64_t)FRAME_VERSION << 32 | (uint64_t)FRAME_MESSAGE << 40 |
+			 (uint64_t)rule->category << 48;
 
-	memcpy(out, &header, sizeof header); /* frames stand back to back, at any address */
+	word_put(out, offsetof(struct frame_header, length), first);
+	word_put(out, offsetof(struct frame_header, sequence), 0);
+	word_put(out, offsetof(struct frame_header, customer), recipient);
+	word_put(out, offsetof(struct frame_header, account), from->account);
+	word_put(out, offsetof(struct frame_header, time), (uint64_t)from->time);
+	word_put(out, offsetof(struct frame_header, amount), (uint64_t)from->amount);
+	word_put(out, offsetof(struct frame_header, balance), 0);
+	word_put(out, offsetof(struct frame_header, currency), from->currency);
 }
 
 static void leg_count(const struct message_context *m, uint16_t rule, uint16_t slot, uint32_t no_data)
@@ -276,8 +301,12 @@ int message_make(const struct message_context *m, const struct notice *notice, u
 	const struct cat_rule *rule = &c->rules[hit->rule];
 	uint16_t slot = m->channel_slot[notice->channel];
 	char text[TEXT_BYTES_MAX];
+	struct id_text id_text;
 	uint32_t no_data = 0;
 
+	/* long before it is hashed: a load that spans several stores waits until they are done */
+	id_text_put(&id_text, &m->sources[e->source], e->header->sequence, rule->name, subscription,
+		    subscription_bytes, notice->recipient);
 	assert(m->forms->catalogue.low == c->hash.low && m->forms->catalogue.high == c->hash.high);
 	const struct cat_text *found = text_find(c, rule->message, &language);
 	size_t text_bytes = text_render(c, found, language, e, env, c->channels[notice->channel].text_max,
@@ -289,8 +318,7 @@ int message_make(const struct message_context *m, const struct notice *notice, u
 		return -ENOBUFS;
 
 	char *id = frame + MESSAGE_ID_OFFSET;
-	message_id(&m->sources[e->source], e->header->sequence, rule->name, subscription, subscription_bytes,
-		   notice->recipient, (uint8_t *)id);
+	id_hash(&id_text, id);
 	char *end = body_encode(m, notice, rule, language, text, text_bytes, frame + FRAME_HEADER_BYTES);
 	header_encode(frame, e, rule, notice->recipient, (size_t)(end - frame));
 	outbox_commit(m->outbox, (uint32_t)(end - frame),

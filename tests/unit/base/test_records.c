@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
 #include <base/records.h>
 #include <string.h>
 
@@ -120,12 +122,37 @@ static void a_list_can_be_filled_to_the_last_byte(void **state)
 	records_deinit(&r);
 }
 
+/* The pages of a list that was filled stay; what is put there next is zero all the same, its padding too. */
+static void room_is_zero_again_after_a_reset(void **state)
+{
+	static const size_t sizes[] = { 100, 100000, 70 << 20 };
+	struct records r;
+
+	(void)state;
+	assert_int_equal(records_init(&r, 128 << 20), 0);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		char *value = records_put(&r, RECORD_META, "a", 1, (uint32_t)sizes[i]);
+		assert_non_null(value);
+		memset(value - 8, 0xff,
+		       (sizes[i] + 15) & ~(size_t)7); /* with the key's padding and its own */
+		records_reset(&r);
+		value = records_put(&r, RECORD_META, "abc", 3, 61);
+		assert_non_null(value);
+		assert_memory_equal(value - 8, "abc\0\0\0\0", 8);
+		for (unsigned k = 0; k < 64; k++)
+			assert_int_equal(value[k], 0);
+		records_reset(&r);
+	}
+	records_deinit(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records_come_back_in_order_and_whole),
 		cmocka_unit_test(a_full_list_says_so_and_keeps_what_it_has),
 		cmocka_unit_test(a_list_can_be_filled_to_the_last_byte),
+		cmocka_unit_test(room_is_zero_again_after_a_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
