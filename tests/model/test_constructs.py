@@ -249,6 +249,12 @@ class Eviction(unittest.TestCase):
         world.event(7, at=50, body={"payee": "b"})
         self.assertEqual([bool(rules(world.event(7, at=at, body={"payee": "b"}))) for at in (51, 102)], [False, True])
 
+    def test_a_value_without_the_event_knows_nothing_of_what_the_event_evicts(self):
+        world = world_showing("{agg.b} {agg.w}", "  b: { over: [pay], count: true, before: true, per: [customer, body.payee], keys: 1 }\n"
+                              "  w: { over: [pay], count: true, per: [customer, body.payee], keys: 1 }", bank=BODY)
+        self.assertEqual([self.pay(world, payee) for payee in "aab"], ["0 1", "1 2", "0 –"])
+        self.assertEqual(self.pay(world, "a"), "– –")
+
     def test_each_owner_has_its_own_keys(self):
         world = self.world()
         world.customer(2)

@@ -229,7 +229,7 @@ static void failure_count(const struct cat_rule *rule, const struct event *e, ui
 static void score_add(const struct cat_rule *rule, struct event *e, struct ledger *ledger)
 {
 	e->score += rule->score;
-	if (e->reason_count < REASONS_MAX)
+	if (!rule->confidential && e->reason_count < REASONS_MAX)
 		e->reasons[e->reason_count++] = rule->number;
 	ledger->hits_made++;
 	ledger->hits[HIT_SCORED]++;
