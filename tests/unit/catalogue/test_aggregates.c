@@ -92,8 +92,8 @@ static void aggregates_differ_in_identity_when_they_remember_otherwise(void **st
 		"over: [transfer.out], last: [country, time]",
 		"over: [transfer.out], last: [payee]",
 		"over: [transfer.out], last: payee",
-		"over: [transfer.out], distinct: body.payee",
-		"over: [transfer.out], distinct: country",
+		"over: [transfer.out], distinct: body.payee, within: 1d",
+		"over: [transfer.out], distinct: country, within: 1d",
 		"over: [transfer.out], deviation: base",
 		"over: [transfer.out], mean: base",
 		"over: [transfer.out], count: true",
@@ -219,7 +219,7 @@ static void records_have_a_value_a_field_of_its_type(void **state)
 		"  prev: { over: [card.purchase], last: [time, country, lat, base], before: true }\n"
 		"  since: { over: [transfer.out], last: [time], per: account }\n"
 		"  spread: { over: [card.purchase], deviation: base }\n"
-		"  payees: { over: [transfer.out], distinct: body.payee }\n"
+		"  payees: { over: [transfer.out], distinct: body.payee, within: 1d }\n"
 		"  named: { over: [transfer.out], last: body.payee }\n"
 		"fraud: { rules: { r: { events: [card.purchase], score: 1,\n"
 		"  when: 'has(agg.prev.lat) && agg.prev.lat > 1.0 && event.time - agg.prev.time < "
