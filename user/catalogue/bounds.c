@@ -12,16 +12,22 @@
 
 #include <assert.h>
 #include <cel/program.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { TERMS_MAX = 64 };
+enum {
+	TERMS_MAX = 64,
+	MONEY_FIELDS_MAX = PLAN_FIELDS_MAX - 800, /* the rest is for the others: SPACE_* have fewer */
+	BOUND_LIST_MAX = 4096,			  /* a longer list bounds nothing */
+};
 
 enum term_kind { TERM_ANY, TERM_CONSTANT, TERM_FIELD, TERM_BOUNDS };
 
 struct term {
 	enum term_kind kind;
 	uint8_t space, type; /* TERM_FIELD */
-	uint16_t index;
+	bool money;	     /* in event.currency, to be compared as money */
+	uint16_t index, currency;
 	const struct value *constant;
 	struct bounds bounds;
 };
@@ -56,7 +62,8 @@ static uint32_t text_hash(const char *s, uint32_t bytes)
 			part = part << 8 | (uint8_t)s[bytes - 1];
 	}
 	hash = (hash ^ part) * UINT64_C(0x9E3779B97F4A7C15);
-	hash = (hash ^ hash >> 32) * UINT64_C(0x9E3779B97F4A7C15); /* the upper bytes reach the lower bits, too */
+	hash = (hash ^ hash >> 32) *
+	       UINT64_C(0x9E3779B97F4A7C15); /* the upper bytes reach the lower bits, too */
 	return (uint32_t)(hash >> 32);
 }
 
@@ -74,10 +81,35 @@ struct plan_slot *bounds_text_slot(const struct plan_text *texts, const struct p
 	return (struct plan_slot *)&slots[at];
 }
 
-static int64_t text_number(struct bounds_names *n, const struct value *v)
+/* Room for twice as many texts, each in its new slot. */
+static bool names_grow(struct bounds_names *n, struct arena *arena)
 {
-	struct plan_slot *slot = bounds_text_slot(n->texts, n->slots, n->text_slots, v->s, v->bytes);
+	uint32_t slot_count = n->text_slots ? 2 * n->text_slots : 64;
+	struct plan_slot *slots = arena_array(arena, struct plan_slot, slot_count);
+	struct plan_text *texts = arena_array(arena, struct plan_text, slot_count / 2 + 1);
 
+	if (!slots || !texts)
+		return false;
+	if (n->text_count)
+		memcpy(texts, n->texts, n->text_count * sizeof *texts);
+	for (uint32_t i = 0; i < n->text_count; i++)
+		*bounds_text_slot(texts, slots, slot_count, texts[i].s, texts[i].bytes) =
+			(struct plan_slot){ text_hash(texts[i].s, texts[i].bytes), i + 1 };
+	n->slots = slots;
+	n->texts = texts;
+	n->text_slots = slot_count;
+	return true;
+}
+
+static int64_t text_number(struct machine *m, const struct value *v)
+{
+	struct bounds_names *n = m->names;
+
+	if (n->text_count >= n->text_slots / 2 && !names_grow(n, m->arena)) {
+		m->full = true;
+		return 0;
+	}
+	struct plan_slot *slot = bounds_text_slot(n->texts, n->slots, n->text_slots, v->s, v->bytes);
 	if (!slot->number) {
 		n->texts[n->text_count++] = (struct plan_text){ v->s, v->bytes };
 		*slot = (struct plan_slot){ text_hash(v->s, v->bytes), n->text_count };
@@ -87,12 +119,23 @@ static int64_t text_number(struct bounds_names *n, const struct value *v)
 
 static uint16_t field_number(struct bounds_names *n, const struct term *t)
 {
+	const struct plan_field field = {
+		.space = t->space, .type = t->type, .index = t->index, .currency = t->currency
+	};
 	uint16_t *number = &n->number[t->space][t->index];
 
+	if (t->currency) { /* one for each currency, which are few */
+		uint16_t i = 0;
+		while (i < n->field_count &&
+		       (n->fields[i].space != t->space || n->fields[i].index != t->index ||
+			n->fields[i].currency != t->currency))
+			i++;
+		if (i == n->field_count)
+			n->fields[n->field_count++] = field;
+		return i;
+	}
 	if (!*number) {
-		assert(n->field_count < PLAN_FIELDS_MAX);
-		n->fields[n->field_count++] =
-			(struct plan_field){ .space = t->space, .type = t->type, .index = t->index };
+		n->fields[n->field_count++] = field;
 		*number = (uint16_t)n->field_count;
 	}
 	return (uint16_t)(*number - 1);
@@ -255,29 +298,92 @@ static void not_term(struct machine *m, const struct term *a, struct term *out)
 		out->kind = TERM_ANY;
 }
 
-/* field == c, field < c, c < field...: c is an int, or for strings its number. */
-static void compare_terms(struct machine *m, enum cel_op op, const struct term *a, const struct term *b,
+/* The constant that a field of this type is compared with, as the field's numbers are; false: it bounds
+ * nothing. */
+static bool constant_number(struct machine *m, const struct term *field, const struct value *v, int64_t *c)
+{
+	if (v->status != VALUE_OK || field->money != (v->type == TYPE_MONEY) ||
+	    (field->money && m->names->field_count >= MONEY_FIELDS_MAX))
+		return false;
+	if (field->type == TYPE_DOUBLE) {
+		*c = plan_double_number(v->d);
+		return v->d == v->d;
+	}
+	*c = field->type == TYPE_STRING ? text_number(m, v) : v->i;
+	return true;
+}
+
+/* Operations come in fours: ==, !=, <, <=. Which of them; -1: none. */
+static int relation_of(enum cel_op op)
+{
+	static const enum cel_op first[] = { OP_INT_EQ, OP_DOUBLE_EQ, OP_STRING_EQ, OP_MONEY_EQ };
+
+	for (unsigned i = 0; i < sizeof first / sizeof *first; i++)
+		if (op >= first[i] && op < first[i] + 4)
+			return (int)(op - first[i]);
+	return -1;
+}
+_Static_assert(OP_INT_LE == OP_INT_EQ + 3 && OP_DOUBLE_LE == OP_DOUBLE_EQ + 3 &&
+		       OP_STRING_LE == OP_STRING_EQ + 3 && OP_MONEY_LE == OP_MONEY_EQ + 3,
+	       "==, !=, <, <=");
+
+/* field == c, field < c, c < field... */
+static void compare_terms(struct machine *m, int relation, const struct term *a, const struct term *b,
 			  struct term *out)
 {
-	bool turned = a->kind == TERM_CONSTANT;
-	const struct term *field = turned ? b : a, *other = turned ? a : b;
+	bool turned = a->kind == TERM_CONSTANT, strict = relation == 2;
+	const struct term *other = turned ? a : b;
+	struct term field = turned ? *b : *a;
+	int64_t c;
 
 	out->kind = TERM_ANY;
-	if (field->kind != TERM_FIELD || other->kind != TERM_CONSTANT || other->constant->status != VALUE_OK)
+	if (field.kind != TERM_FIELD || other->kind != TERM_CONSTANT ||
+	    (field.type == TYPE_STRING && relation > 1) || !constant_number(m, &field, other->constant, &c))
 		return;
-	bool text = op == OP_STRING_EQ || op == OP_STRING_NE;
-	int64_t c = text ? text_number(m->names, other->constant) : other->constant->i;
-	bool strict = op == OP_INT_LT;
-	if (op == OP_INT_EQ || op == OP_INT_NE || text)
-		one_bound(m, field, c, c, false, out);
+	if (field.money)
+		field.currency = other->constant->currency;
+	if (relation < 2)
+		one_bound(m, &field, c, c, false, out);
 	else if (turned)
-		one_bound(m, field, strict && c < INT64_MAX ? c + 1 : c, INT64_MAX, strict && c == INT64_MAX,
+		one_bound(m, &field, strict && c < INT64_MAX ? c + 1 : c, INT64_MAX, strict && c == INT64_MAX,
 			  out);
 	else
-		one_bound(m, field, INT64_MIN, strict && c > INT64_MIN ? c - 1 : c, strict && c == INT64_MIN,
+		one_bound(m, &field, INT64_MIN, strict && c > INT64_MIN ? c - 1 : c, strict && c == INT64_MIN,
 			  out);
-	if ((op == OP_INT_NE || op == OP_STRING_NE) && out->kind == TERM_BOUNDS)
+	if (relation == 1 && out->kind == TERM_BOUNDS)
 		bound_turn(m, &out->bounds.in[0]);
+}
+
+static int compare_intervals(const void *left, const void *right)
+{
+	const struct plan_interval *a = left, *b = right;
+
+	return (a->low > b->low) - (a->low < b->low);
+}
+
+/* field in [..], a constant list */
+static void list_terms(struct machine *m, enum cel_op op, const struct term *a, const struct term *b,
+		       struct term *out)
+{
+	const struct value *list = b->constant;
+	uint32_t count = 0;
+
+	if (a->kind != TERM_FIELD || b->kind != TERM_CONSTANT || list->status != VALUE_OK ||
+	    list->bytes > BOUND_LIST_MAX)
+		return;
+	struct plan_interval *all = intervals_take(m, list->bytes), *in = intervals_take(m, list->bytes);
+	for (uint32_t i = 0; in && all && i < list->bytes; i++) {
+		const struct value *v = &list->list[i];
+		all[i].low = all[i].high = op == OP_STRING_IN ? text_number(m, v) : v->i;
+	}
+	one_bound(m, a, 0, 0, true, out);
+	if (m->full || out->kind != TERM_BOUNDS)
+		return;
+	qsort(all, list->bytes, sizeof *all, compare_intervals);
+	for (uint32_t i = 0; i < list->bytes; i++)
+		interval_add(in, &count, all[i]);
+	out->bounds.in[0].in = in;
+	out->bounds.in[0].count = count;
 }
 
 static void step(struct machine *m, enum cel_op op, const struct term *a, const struct term *b,
@@ -299,23 +405,27 @@ static void step(struct machine *m, enum cel_op op, const struct term *a, const 
 		else
 			not_term(m, &x, out);
 		break;
-	case OP_INT_EQ:
-	case OP_INT_NE:
-	case OP_INT_LT:
-	case OP_INT_LE:
-	case OP_STRING_EQ:
-	case OP_STRING_NE:
-		compare_terms(m, op, a, b, out);
+	case OP_INT_IN:
+	case OP_STRING_IN:
+		list_terms(m, op, a, b, out);
+		break;
+	case OP_MONEY_OF_EVENT:
+		if (a->kind != TERM_FIELD || a->type != TYPE_INT)
+			break;
+		*out = *a;
+		out->money = true;
 		break;
 	default:
-		break;
+		if (relation_of(op) >= 0)
+			compare_terms(m, relation_of(op), a, b, out);
 	}
 }
 
 static void load_term(const struct machine *m, const struct cel_instruction *load, struct term *out)
 {
 	bool type = load->flags == TYPE_BOOL || load->flags == TYPE_INT || load->flags == TYPE_STRING ||
-		    load->flags == TYPE_TIMESTAMP || load->flags == TYPE_DURATION;
+		    load->flags == TYPE_TIMESTAMP || load->flags == TYPE_DURATION ||
+		    load->flags == TYPE_DOUBLE;
 	bool usable = type && load->b < 256 && (m->spaces >> load->a & 1);
 
 	*out = (struct term){ .kind = usable ? TERM_FIELD : TERM_ANY,

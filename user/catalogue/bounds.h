@@ -27,8 +27,8 @@ struct plan_slot *bounds_text_slot(const struct plan_text *texts, const struct p
 				   uint32_t slot_count, const char *s, uint32_t bytes);
 
 /*
- * Bounds of a rule's condition by fields of the spaces in the mask; intervals are taken from the arena.
- * False: memory is out. `texts` has room for every string constant of the catalogue's rules.
+ * Bounds of a rule's condition by fields of the spaces in the mask; intervals and names are taken from the
+ * arena. False: memory is out..
  */
 bool bounds_of(const struct cel_program *program, uint32_t spaces, struct bounds_names *names,
 	       struct arena *arena, struct bounds *out);

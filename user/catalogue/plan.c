@@ -54,37 +54,19 @@ int64_t plan_text_number(const struct cat_plan *plan, const char *s, uint32_t by
 
 /* ---- bounds of rules ---- */
 
-static uint32_t texts_count(const struct catalogue *c)
-{
-	uint32_t count = 0;
-
-	for (uint32_t r = 0; r < c->rule_count; r++)
-		for (uint32_t i = 0; i < c->rules[r].when.constant_count; i++)
-			count += c->rules[r].when.constants[i].type == TYPE_STRING;
-	return count;
-}
-
-static void names_make(struct planner *p)
-{
-	uint32_t texts = texts_count(p->b->c), slots = 2;
-
-	while (slots < 2 * texts)
-		slots *= 2;
-	p->names.fields = build_array(p->b, struct plan_field, PLAN_FIELDS_MAX);
-	p->names.texts = build_array(p->b, struct plan_text, texts + 1);
-	p->names.slots = build_array(p->b, struct plan_slot, slots);
-	p->names.text_slots = slots;
-}
-
 static void rule_bounds(struct planner *p, const struct cat_rule *rule, struct plan_rule *out)
 {
 	bool subscription = rule->section == SECTION_SUBSCRIPTION;
 	struct bounds bounds = { 0 };
 
 	out->columns = cel_columns_can(&rule->when);
-	for (uint32_t i = 0; i < rule->when.instructions; i++)
+	for (uint32_t i = 0; i < rule->when.instructions; i++) {
 		out->money |= rule->when.code[i].op == OP_MONEY_OF_EVENT;
-	out->holder = subscription && (rule->when.spaces & HOLDER_SPACES);
+		out->zone |= rule->when.code[i].op == OP_TIME_LOCAL;
+	}
+	/* what is interpreted may ask for local times, for all that is known here */
+	out->holder =
+		subscription && ((rule->when.spaces & HOLDER_SPACES) || out->zone || rule->when.interpreted);
 	out->actor = out->holder && out->columns && !(rule->when.spaces & NOT_PROFILE_SPACES);
 	uint32_t spaces = EVENT_SPACES | 1u << SPACE_PROFILE;
 	if (!bounds_of(&rule->when, spaces, &p->names, &p->b->c->arena, &bounds))
@@ -191,7 +173,10 @@ static void bounds_order(struct planner *p)
 static struct plan_candidate candidate_of(const struct planner *p, uint16_t rule)
 {
 	const struct plan_rule *plan = &p->rules[rule];
-	struct plan_candidate c = { .rule = rule, .field = PLAN_NO_FIELD };
+	const struct cat_rule *said = &p->b->c->rules[rule];
+	struct plan_candidate c = { .rule = rule,
+				    .field = PLAN_NO_FIELD,
+				    .fraud = said->section == SECTION_FRAUD };
 
 	for (unsigned i = plan->bound_count; i-- > 1;) {
 		if (plan->bounds[i].count != 1)
@@ -199,6 +184,8 @@ static struct plan_candidate candidate_of(const struct planner *p, uint16_t rule
 		c.field = plan->bounds[i].field;
 		c.in = plan->bounds[i].in[0];
 	}
+	unsigned held = 1 + (c.field != PLAN_NO_FIELD);
+	c.decides = plan->exact && plan->bound_count == held && !said->stages;
 	return c;
 }
 
@@ -421,7 +408,7 @@ void link_plan(struct build *b)
 	struct plan_type *types = build_array(b, struct plan_type, c->event_count + 1);
 
 	p.rules = build_array(b, struct plan_rule, c->rule_count + 1);
-	names_make(&p);
+	p.names.fields = build_array(b, struct plan_field, PLAN_FIELDS_MAX);
 	for (uint32_t r = 0; r < c->rule_count; r++)
 		rule_bounds(&p, &c->rules[r], &p.rules[r]);
 	p.cuts = build_scratch_array(b, int64_t, 2 * p.intervals + 1);

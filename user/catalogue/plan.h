@@ -15,6 +15,7 @@
 #define CATALOGUE_PLAN_H
 
 #include <catalogue/catalogue.h>
+#include <string.h>
 
 enum {
 	PLAN_BOUNDS_MAX = 4,	     /* of one rule */
@@ -28,13 +29,27 @@ struct plan_interval {
 	int64_t low, high; /* both in it */
 };
 
-/* A value that some rule is bounded by. Ints as they are; a bool is 0 or 1; a string its plan_text_number().
+/*
+ * A value that some rule is bounded by. Ints as they are; a bool is 0 or 1; a string its plan_text_number();
+ * a double its plan_double_number(), where NaN is taken for no value; minor units that are compared with
+ * money of a currency, where event.currency is that one, else taken for no value.
  */
 struct plan_field {
 	uint8_t space; /* enum cel_space */
 	uint8_t type;  /* enum value_type */
 	uint16_t index;
+	uint16_t currency; /* 0: as it stands */
 };
+
+/* Doubles as ints in the same order; -0.0 is 0.0. */
+static inline int64_t plan_double_number(double d)
+{
+	int64_t bits;
+
+	d += 0.0;
+	memcpy(&bits, &d, sizeof bits);
+	return bits ^ (bits >> 63 & INT64_MAX);
+}
 
 struct plan_bound {
 	uint16_t field;
@@ -45,7 +60,8 @@ struct plan_bound {
 struct plan_rule {
 	bool columns; /* cel_columns_can(): else its rows go to cel_eval() */
 	bool money;   /* it compares amounts with money: event.currency is asked for */
-	bool holder;  /* a subscription whose condition reads profile, me or param */
+	bool zone;    /* it asks for local times */
+	bool holder;  /* a subscription whose condition reads profile, me, param or the holder's zone */
 	bool actor; /* of the holder it reads the profile only: where the actor is the holder, the actor's */
 	bool exact; /* where all bounded fields have values: true exactly inside all of the bounds */
 	uint8_t bound_count;
@@ -56,6 +72,8 @@ struct plan_rule {
 struct plan_candidate {
 	uint16_t rule;
 	uint16_t field; /* PLAN_NO_FIELD: none */
+	bool decides;	/* with it the rule holds: it is exact, has no more bounds and lists no stages */
+	bool fraud;
 	struct plan_interval in;
 };
 

@@ -5,16 +5,16 @@
  * a load's column or to room of its own, so a load costs nothing; a constant is a column whose step is 0. A
  * column without statuses has values only, which is what most have: then no status is looked at.
  *
+ * What is rare has no loop of its own and goes through cel_step() a row at a time.
+ *
  * Every operation works on whatever bits stand in rows without a value, so none may trap on them. What fails
  * leaves a fault, which counts where both operands have a value. Meanings are those of eval.c: read it first;
  * the twin in tests/unit/cel/test_columns.c holds the two together.
  */
 #include "columns.h"
 
-#include "convert.h"
-#include "program.h"
+#include "eval.h"
 
-#include <assert.h>
 #include <base/money.h>
 #include <string.h>
 
@@ -31,30 +31,17 @@ struct operand {
 
 /* ---- what can be evaluated so ---- */
 
-static bool op_is_known(enum cel_op op)
+/* Operations that have a loop here. */
+static bool op_has_loop(enum cel_op op)
 {
 	switch (op) {
-	case OP_AND:
-	case OP_OR:
 	case OP_NOT:
-	case OP_HAS:
 	case OP_FALSE:
-	case OP_INT_NEG:
-	case OP_INT_ADD:
-	case OP_INT_SUB:
-	case OP_INT_MUL:
-	case OP_INT_DIV:
-	case OP_INT_MOD:
 	case OP_DOUBLE_NEG:
 	case OP_DOUBLE_ADD:
 	case OP_DOUBLE_SUB:
 	case OP_DOUBLE_MUL:
 	case OP_DOUBLE_DIV:
-	case OP_TIME_ADD:
-	case OP_TIME_SUB:
-	case OP_TIME_DIFF:
-	case OP_DURATION_ADD:
-	case OP_DURATION_SUB:
 	case OP_INT_EQ:
 	case OP_INT_NE:
 	case OP_INT_LT:
@@ -63,22 +50,10 @@ static bool op_is_known(enum cel_op op)
 	case OP_DOUBLE_NE:
 	case OP_DOUBLE_LT:
 	case OP_DOUBLE_LE:
-	case OP_STRING_EQ:
-	case OP_STRING_NE:
-	case OP_MONEY_EQ:
-	case OP_MONEY_NE:
-	case OP_MONEY_LT:
-	case OP_MONEY_LE:
-	case OP_MONEY_OF_EVENT:
-	case OP_MONEY_OF_BASE:
-	case OP_INT_OF_DOUBLE:
 	case OP_INT_OF_TIME:
 	case OP_DOUBLE_OF_INT:
-	case OP_TIME_OF_INT:
 	case OP_TIME_HOURS:
 	case OP_TIME_MINUTES:
-	case OP_TIME_DAY_OF_WEEK:
-	case OP_TIME_DATE:
 	case OP_DURATION_HOURS:
 	case OP_DURATION_MINUTES:
 	case OP_DURATION_SECONDS:
@@ -87,6 +62,20 @@ static bool op_is_known(enum cel_op op)
 	default:
 		return false;
 	}
+}
+
+/* Operations that can fail and have a loop here. */
+static bool op_can_fail(enum cel_op op)
+{
+	return (op >= OP_INT_NEG && op <= OP_INT_MOD) || (op >= OP_TIME_ADD && op <= OP_DURATION_SUB) ||
+	       op == OP_INT_OF_DOUBLE || op == OP_TIME_OF_INT;
+}
+_Static_assert(OP_INT_MOD - OP_INT_NEG == 5 && OP_DURATION_SUB - OP_TIME_ADD == 4, "no other between them");
+
+/* Others go row by row through cel_step(), but for strings that are made. */
+static bool op_is_known(enum cel_op op)
+{
+	return op < OP_LIST_SIZE && cel_op_rules[op].type != TYPE_STRING;
 }
 
 /* A register that is moved or chosen is one of 64 bits: no string, no money. */
@@ -277,12 +266,6 @@ static void total_step(enum cel_op op, const struct operand *a, const struct ope
 	case OP_TIME_MINUTES:
 		EACH(second_of_day(X, Y) % 3600 / 60);
 		break;
-	case OP_TIME_DAY_OF_WEEK:
-		EACH(cel_civil_of(X, Y).day_of_week);
-		break;
-	case OP_TIME_DATE:
-		EACH(cel_civil_of(X, Y).date);
-		break;
 	case OP_DURATION_HOURS:
 		EACH(X / (3600 * SECOND_NS));
 		break;
@@ -374,13 +357,6 @@ static uint8_t checked_step(enum cel_op op, const struct operand *a, const struc
 
 #undef EACH
 #undef EACH_CHECKED
-
-static bool op_can_fail(enum cel_op op)
-{
-	return (op >= OP_INT_NEG && op <= OP_INT_MOD) || (op >= OP_TIME_ADD && op <= OP_DURATION_SUB) ||
-	       op == OP_INT_OF_DOUBLE || op == OP_TIME_OF_INT;
-}
-_Static_assert(OP_INT_MOD - OP_INT_NEG == 5 && OP_DURATION_SUB - OP_TIME_ADD == 4, "no other between them");
 
 static void string_step(bool differs, const struct operand *a, const struct operand *b, int64_t *to,
 			uint32_t n)
@@ -512,6 +488,39 @@ static const uint8_t *move_step(struct cel_columns *m, const struct operand *a, 
 	return a->status ? m->status[dst] : NULL;
 }
 
+static struct value value_at(const struct operand *o, uint32_t i)
+{
+	uint8_t status = status_at(o, i);
+	struct value v = { .status = status & COLUMN_STATUS_MASK, .i = o->bits[i * o->step] };
+
+	if (status)
+		v.bytes = status >> COLUMN_ERROR_SHIFT;
+	else if (o->bytes)
+		v.bytes = o->bytes[i * o->step];
+	if (o->currency)
+		v.currency = o->currency[i * o->step];
+	return v;
+}
+
+/* What has no loop of its own: as cel_eval() does it, a row at a time. */
+static const uint8_t *row_step(struct cel_columns *m, enum cel_op op, const struct operand *a,
+			       const struct operand *b, uint16_t dst, uint32_t n)
+{
+	struct cel_env env = { .rates = m->rates };
+	struct machine machine = { .env = &env };
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct value x = value_at(a, i), y = value_at(b, i);
+		env.zone = op == OP_TIME_LOCAL ? m->zones[i] : NULL;
+		struct value v = cel_step(&machine, op, &x, &y);
+		m->bits[dst][i] = v.i;
+		m->status[dst][i] = column_status((enum value_status)v.status, v.bytes);
+		any |= m->status[dst][i];
+	}
+	return any ? m->status[dst] : NULL;
+}
+
 static const uint8_t *strict_step(struct cel_columns *m, enum cel_op op, const struct operand *a,
 				  const struct operand *b, uint16_t dst, uint32_t n)
 {
@@ -525,6 +534,8 @@ static const uint8_t *strict_step(struct cel_columns *m, enum cel_op op, const s
 		money_make(m, op, a, dst, n);
 	else if (op == OP_STRING_EQ || op == OP_STRING_NE)
 		string_step(op == OP_STRING_NE, a, b, m->bits[dst], n);
+	else if (!op_has_loop(op))
+		return row_step(m, op, a, b, dst, n);
 	else
 		total_step(op, a, b, m->bits[dst], n);
 	return strict_status(m->status[dst], a, b, any ? m->fault : NULL, n);

@@ -5,8 +5,8 @@
  * total and the program has no branch, so every row can take every step. The caller gathers what the program
  * loads into columns, row after row; nothing is allocated, nothing is kept.
  *
- * Strings are compared for equality only; a program that does more with them, or has many registers, is not
- * taken (cel_columns_can): its rows go to cel_eval().
+ * A program that makes strings, has many registers or is interpreted is not taken (cel_columns_can): its rows
+ * go to cel_eval().
  *
  * Test: tests/unit/cel/test_columns.c.
  */
@@ -35,10 +35,11 @@ struct cel_column {
 	const uint16_t *currency; /* of money */
 };
 
-/* Room for the registers of one evaluation. The caller sets the first two. */
+/* Room for the registers of one evaluation. The caller sets the first three. */
 struct cel_columns {
 	const struct money_rates *rates;
-	const uint16_t *event_currency; /* a row; for programs that compare amounts with money */
+	const uint16_t *event_currency;	 /* a row; for programs that compare amounts with money */
+	const struct zone *const *zones; /* a row; for local(): as cel_env.zone */
 	struct cel_column registers[COLUMN_REGISTERS_MAX];
 	uint8_t fault[COLUMN_ROWS_MAX];
 	int64_t bits[COLUMN_REGISTERS_MAX][COLUMN_ROWS_MAX];

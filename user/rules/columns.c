@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <catalogue/env.h>
+#include <string.h>
 
 static struct column_room *room_of(struct rules_work *w, uint8_t space, uint16_t index)
 {
@@ -195,21 +196,70 @@ const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint1
 	return &room->column;
 }
 
-const int64_t *group_numbers(struct rules_work *w, const struct plan_field *field, const uint8_t **status)
+static void texts_number(const struct rules_work *w, const struct cel_column *column, int64_t *number)
 {
+	for (uint32_t i = 0; i < w->group.count; i++) {
+		number[i] = -1;
+		if (!column->status || !column->status[i])
+			number[i] = plan_text_number(w->c->plan, (const char *)(intptr_t)column->bits[i],
+						     column->bytes[i]);
+	}
+}
+
+/* NaN compares with nothing: as without a value, it is left to the condition. */
+static bool doubles_number(const struct rules_work *w, const struct cel_column *column, int64_t *number,
+			   uint8_t *status)
+{
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < w->group.count; i++) {
+		double d;
+		memcpy(&d, &column->bits[i], sizeof d);
+		number[i] = plan_double_number(d);
+		status[i] = column->status && column->status[i] ? column->status[i]
+			    : d == d				? 0
+								: VALUE_NO_DATA;
+		any |= status[i];
+	}
+	return any;
+}
+
+static bool money_number(struct rules_work *w, const struct cel_column *column, uint16_t currency,
+			 int64_t *number, uint8_t *status)
+{
+	const uint16_t *of_event = group_currency(w);
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < w->group.count; i++) {
+		number[i] = column->bits[i];
+		status[i] = column->status && column->status[i] ? column->status[i]
+			    : of_event[i] == currency		? 0
+								: VALUE_NO_DATA;
+		any |= status[i];
+	}
+	return any;
+}
+
+const int64_t *group_numbers(struct rules_work *w, uint16_t number, const uint8_t **status)
+{
+	const struct plan_field *field = &w->c->plan->fields[number];
 	const struct cel_column *column = group_column(w, field->space, field->index, field->type);
-	struct column_room *room = room_of(w, field->space, field->index);
+	struct number_room *room = &w->numbers[number];
 
 	*status = column->status;
-	if (field->type != TYPE_STRING)
+	if (field->type != TYPE_STRING && field->type != TYPE_DOUBLE && !field->currency)
 		return column->bits;
-	for (uint32_t i = 0; room->numbered != w->group.number && i < w->group.count; i++) {
-		room->number[i] = -1;
-		if (!column->status || !column->status[i])
-			room->number[i] = plan_text_number(
-				w->c->plan, (const char *)(intptr_t)column->bits[i], column->bytes[i]);
+	if (room->made != w->group.number) {
+		if (field->type == TYPE_STRING)
+			texts_number(w, column, room->number);
+		else if (field->type == TYPE_DOUBLE)
+			room->any = doubles_number(w, column, room->number, room->status);
+		else
+			room->any = money_number(w, column, field->currency, room->number, room->status);
 	}
-	room->numbered = w->group.number;
+	room->made = w->group.number;
+	if (field->type != TYPE_STRING)
+		*status = room->any ? room->status : NULL;
 	return room->number;
 }
 

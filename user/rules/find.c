@@ -16,7 +16,7 @@
 /* ---- one condition over rows ---- */
 
 /* The zone of a holder; without a row, or an attribute, the bank's. */
-static const struct zone *zone_of(const struct rules_work *w, const struct row *holder)
+const struct zone *work_zone(const struct rules_work *w, const struct row *holder)
 {
 	if (w->c->attribute_zone < 0 || w->c->zone_count == 0)
 		return &w->c->zone;
@@ -32,7 +32,7 @@ struct cel_env work_env(struct rules_work *w, const struct event *e, const struc
 	env.space[SPACE_ACCOUNT] = w->account;
 	row_profile(w->store, w->c, holder, w->profile);
 	env.space[SPACE_PROFILE] = w->profile;
-	env.zone = zone_of(w, holder);
+	env.zone = work_zone(w, holder);
 	return env;
 }
 
@@ -73,6 +73,8 @@ static struct outcome evaluate(struct rules_work *w, uint16_t number, const uint
 			w->sub_currency[i] = currency[rows[i]];
 		w->columns.event_currency = rows ? w->sub_currency : currency;
 	}
+	for (uint32_t i = 0; plan->zone && i < n; i++)
+		w->zones[i] = work_zone(w, w->group.e[rows ? rows[i] : i]->actor);
 	struct cel_column result = cel_columns_eval(&w->columns, &rule->when, loads, n);
 	return (struct outcome){ result.bits, result.status };
 }
@@ -150,7 +152,7 @@ static uint32_t bound_rows(struct rules_work *w, const struct plan_bound *bound,
 			   uint32_t n, bool *known)
 {
 	const uint8_t *status;
-	const int64_t *v = group_numbers(w, &w->c->plan->fields[bound->field], &status);
+	const int64_t *v = group_numbers(w, bound->field, &status);
 	uint32_t kept = 0;
 
 	*known &= !status;
@@ -250,33 +252,69 @@ static void candidate_add(struct rules_work *w, struct indexed *x, uint16_t rule
 		return;
 	}
 	w->pairs[x->pairs++] = (struct found){ (uint16_t)row, rule, 0 };
+	__builtin_prefetch(w->c->rules[rule].when.code);
 	by_rule_count(&w->by_rule, rule);
 }
 
-static bool candidate_passes(const struct indexed *x, const struct plan_candidate *c, uint32_t row)
+enum passes { PASSES_NOT, PASSES, PASSES_KNOWN };
+
+/* By the bound that stands with it: no more of the rule is looked at for most. */
+static enum passes candidate_passes(const struct indexed *x, const struct plan_candidate *c, uint32_t row)
 {
-	if (c->field == PLAN_NO_FIELD || (x->status[c->field] && x->status[c->field][row]))
-		return true;
+	if (c->field == PLAN_NO_FIELD)
+		return PASSES_KNOWN;
+	if (x->status[c->field] && x->status[c->field][row])
+		return PASSES;
 	int64_t v = x->numbers[c->field][row];
-	return v >= c->in.low && v <= c->in.high;
+	return v >= c->in.low && v <= c->in.high ? PASSES_KNOWN : PASSES_NOT;
 }
 
-static void index_row(struct rules_work *w, struct indexed *x, const struct plan_index *index, uint32_t row)
+/* Do all rules of its section that list no stages listen, on every row? */
+static bool all_listen(const struct group *g, bool fraud)
 {
-	const uint8_t *status = x->status[index->field];
+	return !g->is_pattern && (fraud ? g->all_fraud : g->all_counted);
+}
 
-	if (status && status[row]) {
-		for (uint32_t i = 0; i < index->all_count; i++)
-			candidate_add(w, x, index->all[i], row, false);
-		return;
-	}
-	uint32_t node = plan_index_find(index, x->numbers[index->field][row]);
+static void row_candidates(struct rules_work *w, struct indexed *x, const struct plan_index *index,
+			   uint32_t row, uint32_t node)
+{
 	for (; node; node = index->nodes[node / 2].up) {
 		const struct plan_candidate *at = &index->candidates[index->nodes[node].first];
 		const struct plan_candidate *end = &index->candidates[index->nodes[node + 1].first];
-		for (; at < end; at++)
-			if (candidate_passes(x, at, row))
+		for (; at < end; at++) {
+			enum passes passes = candidate_passes(x, at, row);
+			if (passes == PASSES_NOT)
+				continue;
+			__builtin_prefetch(&w->counts[at->rule].hits, 1);
+			if (passes == PASSES_KNOWN && at->decides && all_listen(&w->group, at->fraud))
+				w->found[w->found_count++] = (struct found){ (uint16_t)row, at->rule, 0 };
+			else
 				candidate_add(w, x, at->rule, row, true);
+		}
+	}
+}
+
+/* First where the rows' candidates stand, so that the ways there overlap; then the candidates. */
+static void index_find(struct rules_work *w, struct indexed *x, const struct plan_index *index)
+{
+	const uint32_t n = w->group.count;
+	const uint8_t *status = x->status[index->field];
+	const int64_t *numbers = x->numbers[index->field];
+	uint32_t node[ROWS_MAX];
+
+	for (uint32_t row = 0; row < n; row++) {
+		node[row] = status && status[row] ? 0 : plan_index_find(index, numbers[row]);
+		__builtin_prefetch(&index->nodes[node[row]]);
+	}
+	for (uint32_t row = 0; row < n; row++)
+		__builtin_prefetch(&index->candidates[index->nodes[node[row]].first]);
+	for (uint32_t row = 0; row < n; row++) {
+		if (!status || !status[row]) {
+			row_candidates(w, x, index, row, node[row]);
+			continue;
+		}
+		for (uint32_t i = 0; i < index->all_count; i++)
+			candidate_add(w, x, index->all[i], row, false);
 	}
 }
 
@@ -312,11 +350,10 @@ static void indexes_find(struct rules_work *w)
 	x.pairs = 0;
 	for (uint32_t i = 0; i < plan->field_count; i++) {
 		uint16_t field = plan->fields[i];
-		x.numbers[field] = group_numbers(w, &w->c->plan->fields[field], &x.status[field]);
+		x.numbers[field] = group_numbers(w, field, &x.status[field]);
 	}
 	for (uint32_t k = 0; k < plan->index_count; k++)
-		for (uint32_t row = 0; row < w->group.count; row++)
-			index_row(w, &x, &plan->indexes[k], row);
+		index_find(w, &x, &plan->indexes[k]);
 	pairs_find(w, x.pairs);
 }
 
@@ -373,6 +410,7 @@ void group_find(struct rules_work *w)
 {
 	w->found_count = 0;
 	w->columns.rates = &w->c->rates;
+	w->columns.zones = w->zones;
 	always_find(w);
 	if (w->group.plan->index_count)
 		indexes_find(w);

@@ -26,6 +26,7 @@ static void work_take(struct rules *r)
 	r->work = w;
 	w->parts = region_take(&r->region, sizeof *w->parts * PARTS_MAX);
 	w->rooms = region_take(&r->region, sizeof *w->rooms * ROOMS_MAX);
+	w->numbers = region_take(&r->region, sizeof *w->numbers * PLAN_FIELDS_MAX);
 	w->found = region_take(&r->region, sizeof *w->found * FOUND_MAX);
 	w->sorted = region_take(&r->region, sizeof *w->sorted * FOUND_MAX);
 	w->pairs = region_take(&r->region, sizeof *w->pairs * FOUND_MAX);
@@ -42,8 +43,8 @@ static size_t work_bytes(void)
 	const struct rules_work *w = NULL;
 
 	return sizeof *w + sizeof *w->parts * PARTS_MAX + sizeof *w->rooms * ROOMS_MAX +
-	       3 * sizeof *w->found * FOUND_MAX + sizeof *w->seats * SEATS_MAX +
-	       sizeof *w->units * UNITS_MAX + sizeof *w->places * FOUND_MAX;
+	       sizeof *w->numbers * PLAN_FIELDS_MAX + 3 * sizeof *w->found * FOUND_MAX +
+	       sizeof *w->seats * SEATS_MAX + sizeof *w->units * UNITS_MAX + sizeof *w->places * FOUND_MAX;
 }
 
 int rules_init(struct rules *r)
@@ -86,7 +87,9 @@ static void group_begin(struct rules_work *w, uint32_t type)
 	g->number = ++w->groups;
 	if (g->number == 0) { /* once in 2^32: no column may seem to be of this group */
 		for (uint32_t i = 0; i < ROOMS_MAX; i++)
-			w->rooms[i].made = w->rooms[i].numbered = 0;
+			w->rooms[i].made = 0;
+		for (uint32_t i = 0; i < PLAN_FIELDS_MAX; i++)
+			w->numbers[i].made = 0;
 		w->currency_made = 0;
 		g->number = w->groups = 1;
 	}
@@ -162,6 +165,8 @@ static uint32_t events_pick(struct rules_work *w, const struct event *events, ui
 		if (!runs_rules(&events[i]))
 			continue;
 		uint32_t type = (uint32_t)(events[i].type - w->c->events);
+		__builtin_prefetch(events[i].actor);
+		__builtin_prefetch((const void *)((uintptr_t)events[i].actor + 64));
 		w->picked[w->picked_count] = (uint16_t)i;
 		w->picked_type[w->picked_count++] = (uint16_t)type;
 		w->completed |= events[i].patterns;
@@ -226,11 +231,28 @@ static void failure_count(const struct cat_rule *rule, const struct event *e, ui
 		error_log(rule, e, status);
 }
 
-static void score_add(const struct cat_rule *rule, struct event *e, struct ledger *ledger)
+/* The first that scored; one that a verdict may not name gives its place to one that it may. */
+static void reason_add(const struct catalogue *c, struct event *e, const struct cat_rule *rule)
+{
+	uint32_t i = 0;
+
+	if (e->reason_count < REASONS_MAX) {
+		e->reasons[e->reason_count++] = rule->number;
+		return;
+	}
+	while (i < REASONS_MAX && !c->rules[e->reasons[i]].confidential)
+		i++;
+	if (rule->confidential || i == REASONS_MAX)
+		return;
+	memmove(&e->reasons[i], &e->reasons[i + 1], (REASONS_MAX - 1 - i) * sizeof *e->reasons);
+	e->reasons[REASONS_MAX - 1] = rule->number;
+}
+
+static void score_add(const struct catalogue *c, const struct cat_rule *rule, struct event *e,
+		      struct ledger *ledger)
 {
 	e->score += rule->score;
-	if (e->reason_count < REASONS_MAX)
-		e->reasons[e->reason_count++] = rule->number;
+	reason_add(c, e, rule);
 	ledger->hits_made++;
 	ledger->hits[HIT_SCORED]++;
 }
@@ -261,7 +283,7 @@ static void found_count(struct rules *r, const struct part *part, struct event *
 		}
 		by_rule[f->rule].hits++;
 		if (f->rule < c->critical_first)
-			score_add(rule, e, ledger);
+			score_add(c, rule, e, ledger);
 		else
 			hit_add(r, index, f->rule, NULL);
 	}
@@ -325,6 +347,7 @@ uint32_t rules_run(struct rules *r, struct store *store, const struct catalogue 
 	assert(from <= count && count <= ROWS_MAX && c->plan);
 	w->store = store;
 	w->c = c;
+	w->counts = by_rule;
 	w->part_count = w->sorted_count = w->seat_count = w->unit_count = 0;
 	memset(w->part_of + from, 0, (count - from) * sizeof *w->part_of);
 	r->hit_count = 0;

@@ -275,6 +275,8 @@ static struct outcome units_evaluate(struct rules_work *w, uint16_t number, cons
 				    &w->sub[k]);
 		loads[k] = w->sub[k].column;
 	}
+	for (uint32_t i = 0; w->c->plan->rules[number].zone && i < n; i++)
+		w->zones[i] = work_zone(w, w->seats[w->units[units[i]].seat].row);
 	const uint16_t *currency = w->c->plan->rules[number].money ? group_currency(w) : NULL;
 	for (uint32_t i = 0; currency && i < n; i++)
 		w->sub_currency[i] = currency[rows[i]];

@@ -38,13 +38,19 @@ enum {
 /* A column and its room. */
 struct column_room {
 	uint32_t made; /* the group that it was made for */
-	uint32_t numbered;
 	struct cel_column column;
 	int64_t bits[ROWS_MAX];
 	uint8_t status[ROWS_MAX];
 	uint32_t bytes[ROWS_MAX];
 	uint16_t currency[ROWS_MAX];
-	int64_t number[ROWS_MAX]; /* of strings, for an index */
+};
+
+/* The same as numbers for an index (struct plan_field), where they are not the column's own. */
+struct number_room {
+	uint32_t made;
+	bool any; /* row without a value */
+	uint8_t status[ROWS_MAX];
+	int64_t number[ROWS_MAX];
 };
 
 struct found {
@@ -99,6 +105,7 @@ struct by_rule {
 struct rules_work {
 	struct store *store;
 	const struct catalogue *c;
+	struct ledger_rule *counts; /* by rule: to fetch ahead */
 	char *scratch;
 	struct value *profile; /* for what is interpreted */
 	struct value account[ACCOUNT_FIELD_COUNT], me[ME_COUNT];
@@ -107,7 +114,8 @@ struct rules_work {
 	struct column_room sub[LOADS_MAX]; /* columns of some rows */
 	uint16_t currency[ROWS_MAX], sub_currency[ROWS_MAX];
 	uint32_t currency_made;
-	int64_t one_bits[ROWS_MAX]; /* results of what is interpreted */
+	const struct zone *zones[ROWS_MAX]; /* of the holders in scope */
+	int64_t one_bits[ROWS_MAX];	    /* results of what is interpreted */
 	uint8_t one_status[ROWS_MAX];
 	uint8_t listen[ROWS_MAX];
 	struct by_rule by_rule;
@@ -121,6 +129,7 @@ struct rules_work {
 	uint64_t interpreted;
 	struct part *parts;
 	struct column_room *rooms;
+	struct number_room *numbers; /* by field of the plan */
 	struct found *found, *sorted, *pairs;
 	struct seat *seats;
 	struct unit *units;
@@ -138,8 +147,8 @@ struct outcome {
 
 /* columns.c: a field of the group's rows; of the actor's profile for SPACE_PROFILE. */
 const struct cel_column *group_column(struct rules_work *w, uint8_t space, uint16_t index, uint8_t type);
-/* The same as numbers for an index: strings by plan_text_number(). */
-const int64_t *group_numbers(struct rules_work *w, const struct plan_field *field, const uint8_t **status);
+/* A field of the plan as numbers. */
+const int64_t *group_numbers(struct rules_work *w, uint16_t field, const uint8_t **status);
 /* event.currency of every row. */
 const uint16_t *group_currency(struct rules_work *w);
 /* Some rows of a column. */
@@ -150,6 +159,7 @@ void column_set(struct column_room *to, uint32_t i, const struct value *v);
 void group_find(struct rules_work *w);
 struct cel_env work_env(struct rules_work *w, const struct event *e, const struct row *holder);
 void me_fill(struct value me[ME_COUNT], uint64_t customer, enum holder_role role); /* seats.c */
+const struct zone *work_zone(const struct rules_work *w, const struct row *holder);
 bool group_listens(const struct rules_work *w, const struct cat_rule *rule, uint32_t row);
 
 /* seats.c: after group_find */

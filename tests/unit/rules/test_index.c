@@ -13,7 +13,7 @@
 
 enum { CUSTOMERS = 6, TURNS = 60 };
 
-static uint64_t seed = 20260102;
+static uint64_t seed = 20260102, interpreted;
 
 static uint64_t next(uint64_t *s)
 {
@@ -82,13 +82,20 @@ static void put_term(struct text *t, uint64_t *s, bool profile, bool holder)
 		put(t, "10 / %s %s %u", number, relations[below(s, 6)], below(s, 4));
 		break;
 	case 5:
-		put(t, "event.ratio > %u.0", below(s, 3));
+		if (below(s, 2))
+			put(t, "event.ratio > %u.0", below(s, 3));
+		else /* 8, 9, 3 or 17 o'clock, by zone */
+			put(t, "local(event.time).getHours() < %u", below(s, 20));
 		break;
 	case 6:
 		put(t, "event.amount > money(\"0.0%u EUR\")", below(s, 10));
 		break;
 	case 7:
-		put(t, "event.merchant.startsWith(\"%s\")", names[below(s, 3)]); /* interpreted */
+		if (below(s, 2))
+			put(t, "event.merchant.startsWith(\"%s\")", names[below(s, 3)]);
+		else /* interpreted */
+			put(t, "[%u, %u].exists(x, x %s %s)", below(s, 12), below(s, 12),
+			    relations[below(s, 6)], number);
 		break;
 	case 10:
 		put(t, "profile.level %s %u", relations[below(s, 6)], below(s, 5));
@@ -157,15 +164,26 @@ static char *random_rules(uint64_t *s, uint32_t count)
 
 /* ---- people and events ---- */
 
+static const int64_t always[] = { INT64_MIN };
+static const int32_t west[] = { -5 * 3600 }, east[] = { 9 * 3600 };
+static const struct zone zones[] = { { "America/New_York", 1, always, west },
+				     { "Asia/Tokyo", 1, always, east } };
+
 static void random_people(struct run *r, uint64_t *s, uint32_t kinds)
 {
 	static const char *const roles[] = { "owner", "co_owner", "guardian", "authorised", "delegate" };
+	static const char *const zone_names[] = { "America/New_York", "Asia/Tokyo", "nowhere", "UTC" };
 	const char *chosen[3];
-	char json[256];
+	char json[256], level[32];
 
+	/* a string that the bank has: what it holds is read as the name of a zone */
+	r->bank.c->zones = zones;
+	r->bank.c->zone_count = ARRAY_LEN(zones);
+	r->bank.c->attribute_zone = (int16_t)catalogue_attribute_find(r->bank.c, "language", 8);
 	for (uint32_t c = 0; c < CUSTOMERS; c++) {
-		snprintf(json, sizeof json, below(s, 3) ? "{\"set\": {\"level\": %u}}" : "{\"set\": {}}",
-			 below(s, 5));
+		snprintf(level, sizeof level, "\"level\": %u, ", below(s, 5));
+		snprintf(json, sizeof json, "{\"set\": {%s\"language\": \"%s\"}}", below(s, 3) ? level : "",
+			 zone_names[below(s, ARRAY_LEN(zone_names))]);
 		if (c != 4) /* provisional */
 			bank_profile(&r->bank, 7 + c, 0, json);
 		for (uint32_t i = below(s, 40); i > 0 && c != 5; i--) {
@@ -291,6 +309,7 @@ static void twin(uint32_t rules, uint32_t turns, uint64_t *s)
 			random_event(r, s);
 		run_compare(r, p, s);
 	}
+	interpreted += rules_interpreted(&r->rules);
 	plain_close(p);
 	run_close(r);
 	free(text);
@@ -313,6 +332,7 @@ static void many_rules_with_an_index_are_those_of_the_plain_walk(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 6; i++)
 		twin(40 + below(&s, 200), TURNS / 4, &s);
+	assert_true(interpreted > 0); /* what is no column program was among them */
 }
 
 /* Patterns do not come out of the test's bank: the bits are set by hand, their rules are those of a type. */
@@ -378,10 +398,18 @@ static void conditions_give_the_bounds_that_they_read_as(void **state)
 		{ "!(event.mcc == 5 && event.country == 6)", 0, false, "" },
 		{ "event.gift", 1, true, "1..1" },
 		{ "!event.gift", 1, true, "..0 2.." },
-		{ "event.mcc == 5 && event.ratio > 1.0", 1, false, "5..5" },
-		{ "event.ratio > 1.0 && event.mcc == 5", 1, false, "5..5" },
+		{ "event.mcc == 5 && event.ratio * 2.0 > 1.0", 1, false, "5..5" },
+		{ "event.ratio * 2.0 > 1.0 && event.mcc == 5", 1, false, "5..5" },
 		{ "event.mcc == 5 && event.country == 6", 2, true, "5..5" },
 		{ "event.mcc == 5 || (event.mcc == 6 && event.country == 7)", 1, false, "5..6" },
+		{ "event.amount > money(\"0.05 EUR\")", 1, true, "6.." },
+		{ "money(\"0.05 EUR\") == event.amount", 1, true, "5..5" },
+		{ "event.amount > money(\"0.05 EUR\") && event.amount < money(\"0.09 USD\")", 2, true,
+		  "6.." },
+		{ "event.ratio <= 0.0", 1, true, "..0" },
+		{ "event.ratio == -0.0", 1, true, "0..0" },
+		{ "event.ratio != 0.0", 1, true, "..-1 1.." },
+		{ "event.ratio > -0.0", 1, true, "1.." },
 		{ "event.amount + 1 > 5", 0, false, "" },
 		{ "event.amount > event.balance", 0, false, "" },
 		{ "event.amount > 9223372036854775807", 1, true, "" },

@@ -385,6 +385,28 @@ static void reasons_are_the_first_that_scored(void **state)
 	run_close(r);
 }
 
+/* A confidential rule scores, and takes no place from one that the verdict may name. */
+static void reasons_that_may_be_named_come_before_confidential_ones(void **state)
+{
+	char rules[4096] = "fraud:\n  rules:\n";
+	struct run *r;
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * REASONS_MAX; i++) {
+		char one[128];
+		snprintf(one, sizeof one, "    r%02u: { events: [purchase], score: 1%s }\n", i,
+			 i % 2 ? "" : ", confidential: true");
+		strcat(rules, one);
+	}
+	r = run_open(rules);
+	run_one(r, purchase(), "{}");
+	assert_int_equal(r->events[0].score, 2 * REASONS_MAX);
+	assert_int_equal(r->events[0].reason_count, REASONS_MAX);
+	for (unsigned i = 0; i < REASONS_MAX; i++)
+		assert_int_equal(r->events[0].reasons[i], 2 * i + 1);
+	run_close(r);
+}
+
 /* 3 holders x 64 subscriptions x 256 events are more hits than one round takes. Cut or one event at a time:
  * the same hits. */
 static void hits_cut_in_rounds_are_the_same_hits(void **state)
@@ -488,6 +510,7 @@ int main(void)
 		cmocka_unit_test(conditions_see_their_own_holder),
 		cmocka_unit_test(a_provisional_holder_has_no_profile),
 		cmocka_unit_test(reasons_are_the_first_that_scored),
+		cmocka_unit_test(reasons_that_may_be_named_come_before_confidential_ones),
 		cmocka_unit_test(hits_cut_in_rounds_are_the_same_hits),
 		cmocka_unit_test(the_environment_of_a_hit_is_its_own),
 	};
