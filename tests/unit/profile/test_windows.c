@@ -466,6 +466,58 @@ static void room_counts_all_that_new_keys_can_have(void **state)
 	}
 }
 
+/* Where all windows are of one length what is settled leaves from the front: marks and firsts move along. */
+static void windows_of_one_length_are_exact(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r);
+	memset(r.w.slots, 0, sizeof r.w.slots);
+	slot_set(&r.w, 0, AGG_MAX, AGGF_AMOUNT, LONG);
+	slot_set(&r.w, 1, AGG_LAST, AGGF_AMOUNT, LONG);
+	slot_set(&r.w, 2, AGG_SUM, AGGF_AMOUNT, LONG);
+	assert_true(r.w.keys[PER_ACCOUNT].uniform);
+	for (int i = 0; i < 3000; i++) {
+		r.w.now += (int64_t)below(2000);
+		rig_enter(&r, r.w.now - (int64_t)(below(4) ? 0 : below(LATENESS)), (int64_t)below(500),
+			  1 + below(7));
+		for (uint32_t slot = 0; slot < 3 && i % 3 == 0; slot++) {
+			uint32_t full = 0;
+			struct value want = judge(&r, slot, r.w.now),
+				     got = read_slot(&r, slot, r.w.now, &full);
+			assert_true(!full && want.status == got.status && want.i == got.i);
+		}
+	}
+	assert_true(r.place.cell->runs && r.place.cell->count < 300);
+	rig_close(&r);
+}
+
+/* More of them than are compared one by one. */
+static void distinct_counts_many_values(void **state)
+{
+	struct rig r;
+	bool seen[400];
+
+	(void)state;
+	rig_open(&r);
+	slot_set(&r.w, 9, AGG_DISTINCT, AGGF_AMOUNT, LONG);
+	for (int i = 0; i < 3000; i++) {
+		uint32_t full = 0;
+		int64_t want = 0;
+		r.w.now += (int64_t)below(150);
+		rig_enter(&r, r.w.now, (int64_t)below(400), 1 << 9);
+		if (i % 9)
+			continue;
+		memset(seen, 0, sizeof seen);
+		for (uint32_t k = 0; k < r.count; k++)
+			if (r.facts[k].time > r.w.now - LONG && !seen[r.facts[k].amount])
+				want += seen[r.facts[k].amount] = true;
+		assert_int_equal(read_slot(&r, 9, r.w.now, &full).i, want);
+	}
+	rig_close(&r);
+}
+
 static void pool_classes_fit_what_they_are_for(void **state)
 {
 	(void)state;
@@ -530,6 +582,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_removed_cell_is_taken_back_once),
 		cmocka_unit_test(room_is_enough_for_the_worst_batch),
 		cmocka_unit_test(room_counts_all_that_new_keys_can_have),
+		cmocka_unit_test(windows_of_one_length_are_exact),
+		cmocka_unit_test(distinct_counts_many_values),
 		cmocka_unit_test(pool_classes_fit_what_they_are_for),
 		cmocka_unit_test(index_finds_what_a_list_finds),
 	};
