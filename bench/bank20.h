@@ -17,6 +17,7 @@ enum {
 	BANK20_RULES = 20,
 	BANK20_TYPES = 20,
 	BANK20_CHANNELS = 4,
+	BANK20_CUSTOMERS_MAX = 1 << 24, /* far from where a double rounds the scattering of ranks */
 	BANK20_MESSAGE_BYTES_MAX = 160, /* one JSON line of a message */
 };
 

@@ -97,7 +97,7 @@ static void *map_big(size_t bytes)
 static inline bool recent_add(struct recent *r, int64_t *last, int64_t now, int64_t window, uint32_t depth)
 {
 	bool within = now - *last < window && r->valid;
-	bool many = within && r->valid >= depth && (uint32_t)now - r->time[depth - 1] < (uint64_t)window;
+	bool many = within & (r->valid >= depth) & ((uint32_t)now - r->time[depth - 1] < (uint64_t)window);
 
 	r->valid = within ? r->valid : 0;
 	memmove(&r->time[1], &r->time[0], 4 * sizeof r->time[0]);
@@ -224,19 +224,25 @@ static void messages_write(struct program *p, const struct frame_header *e, cons
 
 /* ---- rules ---- */
 
+/* Without a branch: what most conditions say cannot be foreseen. */
+static inline uint32_t when(bool holds, uint32_t rule)
+{
+	return (uint32_t)holds << (rule - 1);
+}
+
 static inline uint32_t purchase(struct customer *c, const struct frame_header *e, int64_t now)
 {
-	uint32_t held = e->amount > c->threshold ? BANK20_RULE(1) : 0;
 	int64_t last = c->last_purchase, n = c->purchases;
+	bool night = (START_MS + now) / (60 * MINUTE_MS) % 24 < 5;
+	uint32_t held = when(e->amount > c->threshold, 1);
 
-	held |= e->country != c->home ? BANK20_RULE(3) : 0;
-	held |= recent_add(&c->purchase, &c->last_purchase, now, 10 * MINUTE_MS, 5) ? BANK20_RULE(5) : 0;
-	held |= n >= 3 && e->amount > 50000 && e->amount * n > 3 * c->spent ? BANK20_RULE(8) : 0;
-	held |= n && c->last_country != e->country && now - last < 60 * MINUTE_MS ? BANK20_RULE(12) : 0;
-	held |= e->mcc == 7995 && e->amount > 10000 ? BANK20_RULE(13) : 0;
-	if (e->touchpoint == TOUCHPOINT_web)
-		held |= (START_MS + now) / (60 * MINUTE_MS) % 24 < 5 ? BANK20_RULE(18) : 0;
-	held |= e->currency != 978 && e->amount > 20000 ? BANK20_RULE(19) : 0;
+	held |= when(e->country != c->home, 3);
+	held |= when(recent_add(&c->purchase, &c->last_purchase, now, 10 * MINUTE_MS, 5), 5);
+	held |= when((n >= 3) & (e->amount > 50000) & (e->amount * n > 3 * c->spent), 8);
+	held |= when((n > 0) & (c->last_country != e->country) & (now - last < 60 * MINUTE_MS), 12);
+	held |= when((e->mcc == 7995) & (e->amount > 10000), 13);
+	held |= when((e->touchpoint == TOUCHPOINT_web) & night, 18);
+	held |= when((e->currency != 978) & (e->amount > 20000), 19);
 	c->purchases++;
 	c->spent += e->amount;
 	c->last_country = e->country;
@@ -252,7 +258,7 @@ static inline uint32_t withdrawal(struct pool *p, struct customer *c, const stru
 		c->withdrawn -= left->amount;
 	sums_add(p, &c->withdrawals, now, e->amount);
 	c->withdrawn += e->amount;
-	return c->withdrawn > 100000 ? BANK20_RULE(6) : 0;
+	return when(c->withdrawn > 100000, 6);
 }
 
 static inline void transfers_leave(struct customer *c, int64_t now)
@@ -272,7 +278,7 @@ static inline uint32_t transfer_in(struct pool *p, struct customer *c, const str
 	transfers_leave(c, now);
 	sums_add(p, &c->transfers, now, e->amount);
 	c->in += e->amount;
-	return e->amount >= 200000 ? BANK20_RULE(16) : 0;
+	return when(e->amount >= 200000, 16);
 }
 
 static inline uint32_t transfer_out(struct pool *p, struct customer *c, const struct frame_header *e,
@@ -281,9 +287,9 @@ static inline uint32_t transfer_out(struct pool *p, struct customer *c, const st
 	transfers_leave(c, now);
 	sums_add(p, &c->transfers, now, -1 - e->amount);
 	c->out += e->amount;
-	uint32_t held = c->last_change && now + 1 - c->last_change < 10 * MINUTE_MS ? BANK20_RULE(11) : 0;
-	held |= c->out > 500000 ? BANK20_RULE(15) : 0;
-	return held | (c->in > 200000 && c->out * 10 >= c->in * 9 ? BANK20_RULE(20) : 0);
+	uint32_t held = when((c->last_change > 0) & (now + 1 - c->last_change < 10 * MINUTE_MS), 11);
+	held |= when(c->out > 500000, 15);
+	return held | when((c->in > 200000) & (c->out * 10 >= c->in * 9), 20);
 }
 
 static inline uint32_t rules_of_type(struct pool *p, struct customer *c, const struct frame_header *e,
@@ -294,8 +300,7 @@ static inline uint32_t rules_of_type(struct pool *p, struct customer *c, const s
 		return purchase(c, e, now);
 	case CARD_DECLINED:
 		return BANK20_RULE(4) |
-		       (recent_add(&c->declined, &c->last_declined, now, 60 * MINUTE_MS, 2) ? BANK20_RULE(17)
-											    : 0);
+		       when(recent_add(&c->declined, &c->last_declined, now, 60 * MINUTE_MS, 2), 17);
 	case ATM_WITHDRAWAL:
 		return withdrawal(p, c, e, now);
 	case TRANSFER_IN:
@@ -303,11 +308,11 @@ static inline uint32_t rules_of_type(struct pool *p, struct customer *c, const s
 	case TRANSFER_OUT:
 		return transfer_out(p, c, e, now);
 	case SALARY:
-		return c->salary && e->balance > 300000 ? BANK20_RULE(7) : 0;
+		return when(c->salary & (e->balance > 300000), 7);
 	case LOAN_MISSED:
 		return BANK20_RULE(14);
 	case LOGIN_FAILED:
-		return recent_add(&c->failed, &c->last_failed, now, 5 * MINUTE_MS, 3) ? BANK20_RULE(10) : 0;
+		return when(recent_add(&c->failed, &c->last_failed, now, 5 * MINUTE_MS, 3), 10);
 	case PASSWORD_CHANGED:
 	case DEVICE_ADDED:
 		c->last_change = now + 1; /* 0 = never */
@@ -322,18 +327,20 @@ static inline void event_take(struct program *p, const struct frame_header *e)
 	struct customer *c = &p->table[e->customer - 1];
 	uint32_t held = rules_of_type(&p->pool, c, e, e->time / MS - START_MS);
 
-	if (BANK20_DEBITS & BANK20_BIT(e->type)) {
-		held |= e->balance < c->low ? BANK20_RULE(2) : 0;
-		held |= e->balance < 0 && e->balance + e->amount >= 0 ? BANK20_RULE(9) : 0;
-	}
+	bool debit = BANK20_DEBITS >> e->type & 1;
+	held |= when(debit & (e->balance < c->low), 2);
+	held |= when(debit & (e->balance < 0) & (e->balance + e->amount >= 0), 9);
 	held &= c->optin;
 	if (held)
 		messages_write(p, e, c, held);
 	bank20_answers_add(&p->answers, held);
 }
 
-/* The lines that this event will touch. */
-static inline void event_prefetch(const struct program *p, const struct frame_header *e)
+/* The lines that this event will touch. Always inlined, and so is the next: gcc 12 takes a function that only
+ * prefetches for one without an effect, and leaves its calls out (measured: 100 ns an event instead of 72).
+ */
+static inline __attribute__((always_inline)) void event_prefetch(const struct program *p,
+								 const struct frame_header *e)
 {
 	enum {
 		SECOND = BANK20_BIT(CARD_DECLINED) | BANK20_BIT(LOGIN_FAILED) | BANK20_BIT(PASSWORD_CHANGED) |
@@ -349,7 +356,8 @@ static inline void event_prefetch(const struct program *p, const struct frame_he
 		__builtin_prefetch(c + 128, 1);
 }
 
-static inline void entries_prefetch(const struct program *p, const struct frame_header *e)
+static inline __attribute__((always_inline)) void entries_prefetch(const struct program *p,
+								   const struct frame_header *e)
 {
 	const struct customer *c = &p->table[e->customer - 1];
 	const struct sums *s;
@@ -484,7 +492,7 @@ int main(int argc, char **argv)
 		default:
 			optind = argc + 1;
 		}
-	if (optind != argc || customers < 1 || customers > 1 << 20 || events < 1) {
+	if (optind != argc || customers < 1 || customers > BANK20_CUSTOMERS_MAX || events < 1) {
 		fprintf(stderr, "usage: handwritten [--customers N] [--events N] [--cpu N] [--check]\n");
 		return 2;
 	}

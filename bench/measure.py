@@ -166,7 +166,7 @@ def better_of(name, unit, params):
     """Which way a figure is better, where its question does not say."""
     if "goal" in params or "goal_max" in params:
         return "max" if "goal" in params else "min"
-    return "min" if unit in ("us", "ns", "ns/event") or name.endswith(".growth") else "max"
+    return "min" if unit in ("us", "ns", "ns/event") or name.endswith("growth") else "max"
 
 
 def pace_now():

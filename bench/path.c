@@ -572,7 +572,7 @@ static bool options_take(struct options *o, int argc, char **argv)
 	while ((letter = getopt_long(argc, argv, "", options_table, NULL)) != -1)
 		if (!option_take(o, letter))
 			return false;
-	return optind == argc && o->events && o->customers && o->customers <= 1 << 20 &&
+	return optind == argc && o->events && o->customers && o->customers <= BANK20_CUSTOMERS_MAX &&
 	       !o->to == o->pingpong && !(o->pingpong && (o->changes || o->own_channels)) &&
 	       o->text_bytes < 128;
 }

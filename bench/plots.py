@@ -15,7 +15,7 @@ PERCENTILES = (("path.latency.p50", "percentiles", "durable"), ("path.latency.no
                ("path.latency.over_bound", "percentiles_pingpong", "ping-pong of the same bytes"))
 # Names that end in a size, by what they are of.
 GROWTH = (("profile.batched_ns", "profile: batched lookup, by customers"), ("profile.get_ns", "profile: mdb_get, by customers"),
-          ("rules.growth", "rules: an event, by rules"), ("windows.growth", "windows: an event, by days of window"))
+          ("rules.growth", "rules: an event, by rules"))
 
 
 def load(path):
@@ -79,7 +79,7 @@ def plot(results_path, directory):
         if growth:
             gnuplot(work, os.path.join(directory, "growth.svg"),
                     f'set title "what a stage costs as what it holds grows\\n{{/*0.7 {caption}}}"\n'
-                    'set xlabel "customers, rules, days"\nset ylabel "ns"\nset format x "%.0f"\n' + lines(work, growth))
+                    'set xlabel "customers, rules"\nset ylabel "ns"\nset format x "%.0f"\n' + lines(work, growth))
     return 0 if latency or growth else 1
 
 

@@ -150,7 +150,7 @@ static bool options_take(struct options *o, int argc, char **argv)
 		default:
 			return false;
 		}
-	return optind == argc && o->customers && o->customers <= 1 << 20 &&
+	return optind == argc && o->customers && o->customers <= BANK20_CUSTOMERS_MAX &&
 	       (o->answers != NULL) + (o->import != NULL) + (o->speed != 0) == 1;
 }
 

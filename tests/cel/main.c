@@ -17,7 +17,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	int rc = vectors_run(argv[1], &count);
-	zones_free();
 	if (rc != 0) {
 		fprintf(stderr, "cel-vectors: %s: %s\n", argv[1], strerror(-rc));
 		return 2;

@@ -25,6 +25,7 @@ struct vector {
 	size_t binds;
 	struct arena arena;
 	struct vectors_count *count;
+	struct zones *zones;
 };
 
 static bool resolve(void *ctx, const char *name, size_t len, struct cel_symbol *out, char *why,
@@ -41,6 +42,11 @@ static bool resolve(void *ctx, const char *name, size_t len, struct cel_symbol *
 		}
 	snprintf(why, why_bytes, "a variable of the vector");
 	return false;
+}
+
+static const struct zone *zone_find(void *ctx, const char *name, size_t len)
+{
+	return zones_find(((const struct vector *)ctx)->zones, name, len);
 }
 
 static bool value_read(struct vector *v, json_t *object, struct value *out);
@@ -173,7 +179,7 @@ static void vector_end(struct vector *v, bool passed, const char *detail)
 
 static void expression_run(struct vector *v, json_t *expr, bool wants_error, const struct value *want)
 {
-	const struct cel_scope scope = { .resolve = resolve, .ctx = v, .zone = zones_find, .dynamic = true };
+	const struct cel_scope scope = { .resolve = resolve, .ctx = v, .zone = zone_find, .dynamic = true };
 	struct cel_program program;
 	struct cel_error error;
 	char *scratch = arena_take(&v->arena, SCRATCH_BYTES), detail[512];
@@ -224,9 +230,9 @@ static void vector_run(struct vector *v, json_t *vector)
 		expression_run(v, expr, wants_error, &want);
 }
 
-static void line_run(const char *file, const char *line, struct vectors_count *count)
+static void line_run(const char *file, const char *line, struct zones *zones, struct vectors_count *count)
 {
-	struct vector v = { .file = file, .count = count };
+	struct vector v = { .file = file, .count = count, .zones = zones };
 	json_error_t e;
 	json_t *vector = json_loads(line, JSON_ALLOW_NUL, &e);
 
@@ -239,7 +245,7 @@ static void line_run(const char *file, const char *line, struct vectors_count *c
 	arena_deinit(&v.arena);
 }
 
-static int file_run(const char *directory, const char *name, struct vectors_count *count)
+static int file_run(const char *directory, const char *name, struct zones *zones, struct vectors_count *count)
 {
 	char path[4096], *line = NULL;
 	size_t room = 0;
@@ -252,7 +258,7 @@ static int file_run(const char *directory, const char *name, struct vectors_coun
 	count->files++;
 	while (getline(&line, &room, f) >= 0)
 		if (line[strspn(line, " \t\r\n")] != '\0')
-			line_run(name, line, count);
+			line_run(name, line, zones, count);
 	free(line);
 	fclose(f);
 	return 0;
@@ -267,6 +273,7 @@ static int is_ndjson(const struct dirent *entry)
 
 int vectors_run(const char *directory, struct vectors_count *count)
 {
+	struct zones zones = { NULL };
 	struct dirent **files;
 	int found = scandir(directory, &files, is_ndjson, alphasort), rc = 0;
 
@@ -274,9 +281,10 @@ int vectors_run(const char *directory, struct vectors_count *count)
 		return -errno;
 	for (int i = 0; i < found; i++) {
 		if (rc == 0)
-			rc = file_run(directory, files[i]->d_name, count);
+			rc = file_run(directory, files[i]->d_name, &zones, count);
 		free(files[i]);
 	}
 	free(files);
+	zones_free(&zones);
 	return rc;
 }

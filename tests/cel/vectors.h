@@ -17,8 +17,12 @@ struct vectors_count {
 /* Runs every *.ndjson of a directory in order of names; a line on stdout for each failure. 0 or -errno. */
 int vectors_run(const char *directory, struct vectors_count *count);
 
-/* zones.c: a zone by its name from ICU, NULL when there is none of it. Kept until zones_free. */
-const struct zone *zones_find(void *unused, const char *name, size_t len);
-void zones_free(void);
+/* zones.c: a zone by its name from ICU, NULL when there is none of it. Lent until zones_free. */
+struct known;
+struct zones {
+	struct known *first;
+};
+const struct zone *zones_find(struct zones *zones, const char *name, size_t len);
+void zones_free(struct zones *zones);
 
 #endif

@@ -20,7 +20,6 @@ struct known {
 	int32_t offset[TRANSITIONS_MAX];
 	struct known *next;
 };
-static struct known *all;
 
 static int32_t offset_at(UCalendar *calendar, double ms, UErrorCode *error)
 {
@@ -73,31 +72,30 @@ static struct known *zone_read(const char *name)
 	return k;
 }
 
-const struct zone *zones_find(void *unused, const char *name, size_t len)
+const struct zone *zones_find(struct zones *zones, const char *name, size_t len)
 {
 	char copy[NAME_MAX_BYTES];
 
-	(void)unused;
 	if (len == 0 || len >= sizeof copy)
 		return NULL;
 	memcpy(copy, name, len);
 	copy[len] = '\0';
-	for (struct known *k = all; k; k = k->next)
+	for (struct known *k = zones->first; k; k = k->next)
 		if (strcmp(k->name, copy) == 0)
 			return &k->zone;
 	struct known *k = zone_read(copy);
 	if (!k)
 		return NULL;
-	k->next = all;
-	all = k;
+	k->next = zones->first;
+	zones->first = k;
 	return &k->zone;
 }
 
-void zones_free(void)
+void zones_free(struct zones *zones)
 {
-	while (all) {
-		struct known *next = all->next;
-		free(all);
-		all = next;
+	while (zones->first) {
+		struct known *next = zones->first->next;
+		free(zones->first);
+		zones->first = next;
 	}
 }

@@ -4,6 +4,7 @@ that are known."""
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -95,12 +96,10 @@ def main():
     done = subprocess.run(["/usr/bin/python3", os.path.join(TOP, "bench", "path.py"), "--bin", BIN, "--selftest"],
                           capture_output=True, text=True, check=False)
     print(done.stdout + done.stderr)
-    last = (done.stdout.strip().splitlines() or [""])[-1].split()
-    if len(last) == 4 and last[1] == "passed,":
-        passed, failed = passed + int(last[0]), failed + int(last[2])
-    else:
-        failed += 1
-    print(f"{passed} passed, {failed} failed")
+    said = re.search(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", done.stdout, re.M)
+    skipped = int(said[3] or 0) if said else 0
+    passed, failed = (passed + int(said[1]), failed + int(said[2])) if said else (passed, failed + 1)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0
 
 

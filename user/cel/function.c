@@ -319,7 +319,15 @@ static const struct regex *regex_keep(struct arena *arena, const struct regex *f
 		return NULL;
 	memcpy(code, from->code, from->instructions * sizeof *code);
 	memcpy(range, from->range, from->ranges * sizeof *range);
-	*r = (struct regex){ from->instructions, from->ranges, code, range };
+	*r = (struct regex){ from->instructions, from->ranges, code, range, NULL };
+	struct regex_table table;
+	if (!regex_table_build(r, &table))
+		return r;
+	struct regex_table *kept = arena_take(arena, sizeof *kept);
+	if (!kept)
+		return NULL;
+	*kept = table;
+	r->table = kept;
 	return r;
 }
 

@@ -1,33 +1,16 @@
 /*
- * regex.c: patterns to instructions, and instructions over a string.
+ * regex.c: patterns to instructions.
  *
  * In: a pattern of RE2's syntax. Out: a program whose pieces fall through to what stands behind them, with
  * jumps relative to themselves, so that a repeated piece is copied as it is. What does not fit is counted on,
- * without being written: the refusal names the figure. A run keeps the set of instructions that some part of
- * the string could have come to, one step for each code point; nothing is remembered from run to run.
- * How to read on: parse_alternatives, then regex_matches at the end.
+ * without being written: the refusal names the figure. How to read on: parse_alternatives, then regex_run.c.
  */
-#include "regex.h"
+#include "regex_code.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum regex_op {
-	RE_CHAR = 1,
-	RE_ANY,	     /* a code point */
-	RE_ANY_LINE, /* one that does not end a line */
-	RE_CLASS,
-	RE_SPLIT, /* both x and y */
-	RE_JUMP,  /* x */
-	RE_ASSERT,
-	RE_MATCH,
-};
-
-enum { RE_FOLD = 1, RE_NEGATE = 2 }; /* instruction.flags of CHAR and CLASS */
-
-enum assertion { AT_TEXT_START, AT_TEXT_END, AT_LINE_START, AT_LINE_END, AT_WORD, AT_NOT_WORD };
 
 /* (?ims): the U of RE2 changes which match is taken, and here it is only asked whether there is one. */
 enum { FLAG_FOLD = 1, FLAG_LINES = 2, FLAG_DOT_ALL = 4 };
@@ -85,37 +68,10 @@ static bool take(struct parser *p, const char *text)
 	return true;
 }
 
-/* The code point at s, and its bytes; U+FFFD and 1 for what is none. */
-static uint32_t character_read(const char *s, size_t len, size_t *bytes)
-{
-	const unsigned char *u = (const unsigned char *)s;
-	size_t n = u[0] < 0x80	 ? 1
-		   : u[0] < 0xC2 ? 0
-		   : u[0] < 0xE0 ? 2
-		   : u[0] < 0xF0 ? 3
-		   : u[0] < 0xF5 ? 4
-				 : 0;
-	uint32_t code = n == 1 ? u[0] : u[0] & (0xFFu >> (n + 1));
-
-	*bytes = 1;
-	if (n == 0 || n > len)
-		return 0xFFFD;
-	for (size_t i = 1; i < n; i++) {
-		if ((u[i] & 0xC0) != 0x80)
-			return 0xFFFD;
-		code = code << 6 | (u[i] & 0x3F);
-	}
-	if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10FFFF ||
-	    (code >= 0xD800 && code <= 0xDFFF))
-		return 0xFFFD;
-	*bytes = n;
-	return code;
-}
-
 static uint32_t character_take(struct parser *p)
 {
 	size_t bytes;
-	uint32_t code = character_read(p->pattern + p->at, p->len - p->at, &bytes);
+	uint32_t code = regex_character_read(p->pattern + p->at, p->len - p->at, &bytes);
 
 	p->at += bytes;
 	return code;
@@ -708,161 +664,4 @@ bool regex_compile(struct regex_draft *draft, const char *pattern, size_t len, s
 				       .code = draft->code,
 				       .range = draft->range };
 	return true;
-}
-
-/* ---- a run ---- */
-
-/* The other case of a letter of ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic; itself for the rest. */
-static uint32_t other_case(uint32_t c)
-{
-	static const struct {
-		uint32_t low, high, delta; /* of the capitals */
-	} blocks[] = { { 'A', 'Z', 32 },     { 0xC0, 0xD6, 32 },   { 0xD8, 0xDE, 32 },	{ 0x391, 0x3A1, 32 },
-		       { 0x3A3, 0x3AB, 32 }, { 0x400, 0x40F, 80 }, { 0x410, 0x42F, 32 } };
-
-	for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
-		if (c >= blocks[i].low && c <= blocks[i].high)
-			return c + blocks[i].delta;
-		if (c >= blocks[i].low + blocks[i].delta && c <= blocks[i].high + blocks[i].delta)
-			return c - blocks[i].delta;
-	}
-	/* capital and small side by side, the capital even, between U+0139 and U+0148 odd */
-	bool even = (c >= 0x100 && c <= 0x12F) || (c >= 0x132 && c <= 0x137) || (c >= 0x14A && c <= 0x177);
-	bool odd = (c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E);
-	return even ? c ^ 1 : odd ? ((c + 1) ^ 1) - 1 : c;
-}
-
-static bool in_ranges(const struct regex *r, const struct regex_instruction *i, uint32_t c)
-{
-	for (uint32_t k = i->first; k < i->first + i->count; k++)
-		if (c >= r->range[k].low && c <= r->range[k].high)
-			return true;
-	return false;
-}
-
-static bool takes(const struct regex *r, const struct regex_instruction *i, uint32_t c)
-{
-	bool found;
-
-	switch (i->op) {
-	case RE_CHAR:
-		return c == i->first || ((i->flags & RE_FOLD) && other_case(c) == i->first);
-	case RE_ANY:
-		return true;
-	case RE_ANY_LINE:
-		return c != '\n';
-	default:
-		assert(i->op == RE_CLASS);
-		found = in_ranges(r, i, c) || ((i->flags & RE_FOLD) && in_ranges(r, i, other_case(c)));
-		return found != ((i->flags & RE_NEGATE) != 0);
-	}
-}
-
-enum { NO_CHARACTER = -1 };
-
-static bool is_word(int64_t c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-}
-
-/* What stands before and behind a place; NO_CHARACTER at the ends of the text. */
-struct place {
-	int64_t before, behind;
-};
-
-static bool holds(enum assertion assertion, struct place at)
-{
-	switch (assertion) {
-	case AT_TEXT_START:
-		return at.before == NO_CHARACTER;
-	case AT_TEXT_END:
-		return at.behind == NO_CHARACTER;
-	case AT_LINE_START:
-		return at.before == NO_CHARACTER || at.before == '\n';
-	case AT_LINE_END:
-		return at.behind == NO_CHARACTER || at.behind == '\n';
-	default:
-		return (is_word(at.before) != is_word(at.behind)) == (assertion == AT_WORD);
-	}
-}
-
-/* The instructions that wait for a character. `seen` keeps each out a second time. */
-struct states {
-	uint32_t count;
-	uint16_t waiting[REGEX_INSTRUCTIONS_MAX];
-	uint64_t seen[REGEX_INSTRUCTIONS_MAX / 64];
-};
-
-/* Adds an instruction and all that it leads to without a character; true when that is the end of a match. */
-static bool states_add(const struct regex *r, struct states *s, uint32_t first, struct place at)
-{
-	uint16_t stack[REGEX_INSTRUCTIONS_MAX + 1];
-	uint32_t depth = 0;
-
-	stack[depth++] = (uint16_t)first;
-	while (depth > 0) {
-		uint32_t pc = stack[--depth];
-		const struct regex_instruction *i = &r->code[pc];
-		if (s->seen[pc / 64] >> (pc % 64) & 1)
-			continue;
-		s->seen[pc / 64] |= UINT64_C(1) << (pc % 64);
-		if (i->op == RE_MATCH)
-			return true;
-		if (i->op == RE_SPLIT) {
-			/* an instruction pushes once, so the stack holds one more than there are */
-			stack[depth++] = (uint16_t)((int32_t)pc + i->y);
-			stack[depth++] = (uint16_t)((int32_t)pc + i->x);
-			assert(depth <= REGEX_INSTRUCTIONS_MAX + 1);
-		} else if (i->op == RE_JUMP) {
-			stack[depth++] = (uint16_t)((int32_t)pc + i->x);
-		} else if (i->op == RE_ASSERT) {
-			if (holds((enum assertion)i->first, at))
-				stack[depth++] = (uint16_t)(pc + 1);
-		} else {
-			s->waiting[s->count++] = (uint16_t)pc;
-		}
-	}
-	return false;
-}
-
-static void states_clear(struct states *s)
-{
-	s->count = 0;
-	memset(s->seen, 0, sizeof s->seen);
-}
-
-static int64_t character_at(const char *s, size_t len, size_t at, size_t *bytes)
-{
-	*bytes = 0;
-	return at < len ? (int64_t)character_read(s + at, len - at, bytes) : NO_CHARACTER;
-}
-
-bool regex_matches(const struct regex *r, const char *s, size_t len)
-{
-	struct states sets[2], *now = &sets[0], *next = &sets[1];
-	size_t at = 0, bytes;
-	int64_t before = NO_CHARACTER, c = character_at(s, len, 0, &bytes);
-
-	states_clear(now);
-	for (;;) {
-		/* a match may begin at each place */
-		if (states_add(r, now, 0, (struct place){ before, c }))
-			return true;
-		if (c == NO_CHARACTER)
-			return false;
-		at += bytes;
-		before = c;
-		int64_t behind = character_at(s, len, at, &bytes);
-		states_clear(next);
-		for (uint32_t i = 0; i < now->count; i++) {
-			uint32_t pc = now->waiting[i];
-			if (takes(r, &r->code[pc], (uint32_t)before) &&
-			    states_add(r, next, pc + 1, (struct place){ before, behind }))
-				return true;
-		}
-		struct states *swap = now;
-		now = next;
-		next = swap;
-		c = behind;
-	}
 }

@@ -32,6 +32,28 @@ struct regex {
 	uint32_t instructions, ranges;
 	const struct regex_instruction *code;
 	const struct regex_range *range;
+	const struct regex_table *table; /* NULL: there is none, or it would be too big */
+};
+
+enum {
+	REGEX_ASCII = 128,
+	REGEX_TABLE_STATES_MAX = 64,
+	REGEX_TABLE_CELLS_MAX = 1024,
+	REGEX_TABLE_MATCH = 254, /* of next: a match has ended */
+	REGEX_TABLE_FULL = 255,
+};
+
+/*
+ * The states that a run can be in, and where each character leads. All characters beyond ASCII are one class
+ * where the pattern treats them alike, as [A-Z0-9], \w or . do; where it does not, it is for strings of
+ * ASCII.
+ */
+struct regex_table {
+	uint8_t states, classes;
+	bool beyond;			   /* ASCII too */
+	uint8_t class_of[REGEX_ASCII + 1]; /* the last: of what is beyond */
+	bool match_at_end[REGEX_TABLE_STATES_MAX];
+	uint8_t next[REGEX_TABLE_CELLS_MAX]; /* [state * classes + class] */
 };
 
 /* Where a pattern is compiled; regex borrows from the arrays. */
@@ -49,6 +71,8 @@ struct regex_error {
 
 /* False with *error filled; `needed` above the limit: the pattern is good and too big. */
 bool regex_compile(struct regex_draft *draft, const char *pattern, size_t len, struct regex_error *error);
+/* For a pattern that is run often: the table of its states; false when they are too many. */
+bool regex_table_build(const struct regex *r, struct regex_table *table);
 bool regex_matches(const struct regex *r, const char *s, size_t len);
 
 #endif

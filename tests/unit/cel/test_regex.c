@@ -1,4 +1,4 @@
-// needs: user/cel/regex.c
+// needs: user/cel/regex*.c
 /*
  * test_regex.c: patterns of matches(): what is taken and refused, and a slow twin.
  *
@@ -20,6 +20,7 @@
 #include <string.h>
 
 static struct regex_draft draft;
+static struct regex_table table;
 
 static bool matches(const char *pattern, const char *s, size_t len)
 {
@@ -27,7 +28,14 @@ static bool matches(const char *pattern, const char *s, size_t len)
 
 	if (!regex_compile(&draft, pattern, strlen(pattern), &e))
 		fail_msg("%s: refused at %zu: %s", pattern, e.offset, e.expected);
-	return regex_matches(&draft.regex, s, len);
+	bool by_states = regex_matches(&draft.regex, s, len);
+	if (regex_table_build(&draft.regex, &table)) {
+		draft.regex.table = &table;
+		if (regex_matches(&draft.regex, s, len) != by_states)
+			fail_msg("%s on '%.*s': %d by states, not by its table", pattern, (int)len, s,
+				 by_states);
+	}
+	return by_states;
 }
 
 static void a_pattern_matches_what_it_says(void **state)
@@ -113,28 +121,17 @@ static void a_pattern_that_is_wrong_is_refused_at_its_place(void **state)
 		size_t offset, bytes;
 		const char *expected;
 	} rows[] = {
-		{ "*a", 0, 1, "in front of *" },
-		{ "a|+b", 2, 1, "in front of +" },
-		{ "a**", 0, 3, "one repetition" },
-		{ "a+*", 0, 3, "one repetition" },
-		{ "a{2}{3}", 0, 7, "one repetition" },
-		{ "ab(c", 2, 1, "closing )" },
-		{ "ab)c", 2, 1, "opening (" },
-		{ "x[ab", 1, 3, "closing ]" },
-		{ "x[]", 1, 2, "closing ]" },
-		{ "[b-a]", 1, 3, "ascends" },
-		{ "[[:alfa:]]", 1, 8, "[:alpha:]" },
-		{ "a{3,2}", 1, 5, "the least first" },
-		{ "a{1001}", 1, 6, "at most 1000" },
-		{ "(a)\\1", 3, 2, "no reference" },
-		{ "\\p{L}", 0, 2, "not built yet" },
-		{ "\\q", 0, 2, "an escape" },
-		{ "a\\", 1, 1, "behind \\" },
-		{ "\\x4", 0, 3, "\\x7F" },
-		{ "\\x{110000}", 0, 10, "\\x7F" },
-		{ "(?=a)", 0, 3, "(?:..)" },
-		{ "(?<=a)", 0, 3, "(?:..)" },
-		{ "(?P<>a)", 0, 4, "a name" },
+		{ "*a", 0, 1, "in front of *" },       { "a|+b", 2, 1, "in front of +" },
+		{ "a**", 0, 3, "one repetition" },     { "a+*", 0, 3, "one repetition" },
+		{ "a{2}{3}", 0, 7, "one repetition" }, { "ab(c", 2, 1, "closing )" },
+		{ "ab)c", 2, 1, "opening (" },	       { "x[ab", 1, 3, "closing ]" },
+		{ "x[]", 1, 2, "closing ]" },	       { "[b-a]", 1, 3, "ascends" },
+		{ "[[:alfa:]]", 1, 8, "[:alpha:]" },   { "a{3,2}", 1, 5, "the least first" },
+		{ "a{1001}", 1, 6, "at most 1000" },   { "(a)\\1", 3, 2, "no reference" },
+		{ "\\p{L}", 0, 2, "not built yet" },   { "\\q", 0, 2, "an escape" },
+		{ "a\\", 1, 1, "behind \\" },	       { "\\x4", 0, 3, "\\x7F" },
+		{ "\\x{110000}", 0, 10, "\\x7F" },     { "(?=a)", 0, 3, "(?:..)" },
+		{ "(?<=a)", 0, 3, "(?:..)" },	       { "(?P<>a)", 0, 4, "a name" },
 		{ "(?i-)a", 0, 5, "(?:..)" },
 	};
 
@@ -238,7 +235,7 @@ struct twin {
 	size_t bytes;
 	uint32_t s[16];
 	unsigned len;
-	bool fold;
+	bool fold, tabled;
 };
 
 static unsigned below(struct twin *t, unsigned n)
@@ -248,6 +245,7 @@ static unsigned below(struct twin *t, unsigned n)
 }
 
 static const uint32_t letters[] = { 'a', 'b', 'A', 'B', '1', ' ', '\n', 0xF1, 0xD1 };
+enum { LETTERS = 9, ASCII_LETTERS = 7 };
 
 static struct tree *grow(struct twin *t, unsigned depth)
 {
@@ -475,9 +473,10 @@ static void string_run(struct twin *t, const struct tree *root, unsigned hits[2]
 	char text[64];
 	size_t bytes = 0;
 
+	unsigned of = below(t, 2) ? LETTERS : ASCII_LETTERS;
 	t->len = below(t, 10);
 	for (unsigned i = 0; i < t->len; i++) {
-		t->s[i] = letters[below(t, 9)];
+		t->s[i] = letters[below(t, of)];
 		bytes += encode(t->s[i], text + bytes);
 	}
 	t->fold = false;
@@ -485,6 +484,13 @@ static void string_run(struct twin *t, const struct tree *root, unsigned hits[2]
 	bool got = regex_matches(&draft.regex, text, bytes);
 	if (got != want)
 		fail_msg("%s on '%.*s': %d, the twin: %d", t->text, (int)bytes, text, got, want);
+	if (t->tabled) {
+		draft.regex.table = &table;
+		if (regex_matches(&draft.regex, text, bytes) != want)
+			fail_msg("%s on '%.*s': by the table %d, the twin: %d", t->text, (int)bytes, text,
+				 !want, want);
+		draft.regex.table = NULL;
+	}
 	hits[want]++;
 }
 
@@ -492,7 +498,7 @@ static void random_patterns_match_what_the_twin_matches(void **state)
 {
 	static struct twin t;
 	const char *seed = getenv("REGEX_SEED");
-	unsigned hits[2] = { 0 }, refused = 0;
+	unsigned hits[2] = { 0 }, refused = 0, tables = 0, beyond = 0;
 
 	(void)state;
 	t.seed = seed ? strtoull(seed, NULL, 0) : 20261122;
@@ -509,10 +515,16 @@ static void random_patterns_match_what_the_twin_matches(void **state)
 			refused++;
 			continue;
 		}
+		t.tabled = regex_table_build(&draft.regex, &table);
+		tables += t.tabled;
+		beyond += t.tabled && table.beyond;
 		for (int k = 0; k < 8; k++)
 			string_run(&t, root, hits);
 	}
-	print_message("40000 patterns: %u match, %u do not, %u too big\n", hits[1], hits[0], refused);
+	print_message(
+		"40000 patterns, %u with a table (%u for all characters): %u match, %u do not, %u too big\n",
+		tables, beyond, hits[1], hits[0], refused);
+	assert_true(tables > 20000 && beyond > 5000);
 	assert_true(hits[0] > 50000 && hits[1] > 50000 && refused < 2000);
 }
 

@@ -375,7 +375,7 @@ static struct item *make_list(struct twin *t, enum value_type type, enum value_u
 /* Of bool, with a list in it. */
 static struct item *make_listed(struct twin *t, unsigned depth)
 {
-	unsigned way = random_below(t, 6);
+	unsigned way = random_below(t, 8);
 	struct kind of = random_kind(t);
 	struct item *n;
 

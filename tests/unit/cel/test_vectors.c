@@ -80,13 +80,6 @@ static void a_wrong_vector_fails(void **state)
 	assert_int_equal(count.failed, sizeof lines / sizeof lines[0]);
 }
 
-static int free_zones(void **state)
-{
-	(void)state;
-	zones_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,5 +88,5 @@ int main(void)
 		cmocka_unit_test(a_wrong_vector_fails),
 	};
 
-	return cmocka_run_group_tests_name("cel_vectors", tests, NULL, free_zones);
+	return cmocka_run_group_tests_name("cel_vectors", tests, NULL, NULL);
 }
