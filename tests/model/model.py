@@ -18,7 +18,7 @@ from interest import DROP, IF_ENROLLED, KEEP
 from money import CURRENCIES, EXPONENTS
 from refs import PARTS_MAX, Refs
 from values import INT64_MAX, INT64_MIN, NO_DATA, RANGE, Bad, Money
-from windows import Entry, Windows
+from windows import ASK, Entry, Windows
 from xxh3 import xxh3_128
 
 SECOND = 10**9
@@ -126,6 +126,7 @@ class Event:
         self.stage = None
         self.base = None  # the amount in the bank's currency, or a Bad
         self.entered = False
+        self.gone = {}  # key -> what is known to be forgotten of it before the event
         self.codes = (header.type,)  # its type, and the pseudo types of the patterns that it completes
         self.env = None
 
@@ -389,11 +390,14 @@ class Model:
         if run is not None:
             if event.env is None:
                 self.prepare(event)
-            score, reasons = self.run_fraud(event, run, hits)
-            if run != "request":
-                self.run_critical(event, run, hits, messages)
-                self.run_subscriptions(event, run, hits, messages)
-            verdict = self.verdict(score, reasons)
+            score, reasons = 0, []
+            for place in range(len(event.codes)):  # the rules of its type, then those of each pattern that it completes
+                self.scope_of_actor(event)
+                score += self.run_fraud(event, place, run, hits, reasons)
+                if run != "request":
+                    self.run_critical(event, place, run, hits, messages)
+                    self.run_subscriptions(event, place, run, hits, messages)
+            verdict = self.verdict(max(INT32_MIN, min(score, INT32_MAX)), reasons)
         else:
             verdict = Verdict(1, 0, (outcome,))  # [29]
         for hit in hits:
@@ -527,6 +531,7 @@ class Model:
             if each.where is None or each.where.run(event.env) is True
         ]
         keys = self.keys(event)
+        event.gone = {key: self.windows.gone(key, self.now) for key in keys.values() if key}
         self.windows.enter(keys, feeds, entry, self.now)
         for pattern in self.catalogue.patterns_of[header.type]:
             if keys[pattern.per] and self.windows.completes(pattern, keys[pattern.per], header.time, event.position,
@@ -568,14 +573,17 @@ class Model:
                 fields["body." + name] = body[name]
         env = event.env = Env()
         env.event = fields
-        env.profile = self.profile(header.customer)
         env.account = self.accounts.get(header.account) if header.account else None
-        env.customer = env.role = NO_DATA
-        env.params = {}
+        self.scope_of_actor(event)
         env.currency = header.currency
         env.rates = self.catalogue.rates
         env.zone_of = self.catalogue.zone_of
         env.agg = self.aggregate_reader(event)
+
+    def scope_of_actor(self, event):
+        event.env.profile = self.profile(event.header.customer)
+        event.env.customer = event.env.role = NO_DATA
+        event.env.params = {}
 
     def profile(self, number):
         customer = self.customers.get(number) if number else None
@@ -588,8 +596,9 @@ class Model:
         def read(name):
             if name not in known:
                 aggregate = self.catalogue.aggregates[name]
-                known[name] = self.windows.read(aggregate, keys[aggregate.per], event.header.time, event.position,
-                                                event.entered, zone, self.now)
+                key = keys[aggregate.per]
+                gone = event.gone[key] if aggregate.before and key in event.gone else ASK
+                known[name] = self.windows.read(aggregate, key, event.header.time, event.position, event.entered, zone, self.now, gone)
             return known[name]
 
         return read
@@ -605,10 +614,9 @@ class Model:
         return run in ("counted", "request")
 
     @staticmethod
-    def listening(rules_of, event):
-        """The rules of its type and of the patterns that it completes, each once, by number."""
-        rules = {rule.number: rule for code in event.codes for rule in rules_of[code]}
-        return [rules[number] for number in sorted(rules)]
+    def listens(rule, event, place):
+        """Is it the first of the event's type and patterns that the rule names? It runs once."""
+        return event.codes[place] in rule.types and rule.types.isdisjoint(event.codes[:place])
 
     def holds(self, rule, env):
         value = rule.when.run(env)
@@ -617,14 +625,15 @@ class Model:
             return False
         return value
 
-    def run_fraud(self, event, run, hits):
-        score, reasons = 0, []
-        for rule in self.listening(self.catalogue.fraud_of, event):
-            if self.runs(rule, event, run) and self.holds(rule, event.env):
+    def run_fraud(self, event, place, run, hits, reasons):
+        """The sum of the scores; the names of those that scored go to `reasons`."""
+        score = 0
+        for rule in self.catalogue.fraud_of[event.codes[place]]:
+            if self.listens(rule, event, place) and self.runs(rule, event, run) and self.holds(rule, event.env):
                 score += rule.score
                 reasons += [] if rule.confidential else [rule.name]
                 hits.append(Hit(rule.name, "", "SCORED", None, ()))
-        return max(INT32_MIN, min(score, INT32_MAX)), reasons
+        return score
 
     def verdict(self, score, reasons):
         type_ = 2 if score >= self.catalogue.score_decline else 1 if score >= self.catalogue.score_review else 0
@@ -638,9 +647,9 @@ class Model:
             return record["holders"]
         return [(header.customer, "owner")] if header.customer else []
 
-    def run_critical(self, event, run, hits, messages):
-        for rule in self.listening(self.catalogue.critical_of, event):
-            if self.runs(rule, event, run) and self.holds(rule, event.env):
+    def run_critical(self, event, place, run, hits, messages):
+        for rule in self.catalogue.critical_of[event.codes[place]]:
+            if self.listens(rule, event, place) and self.runs(rule, event, run) and self.holds(rule, event.env):
                 actor = event.header.customer
                 recipients = [actor] if actor else []
                 for customer, role in self.holders(event):
@@ -648,7 +657,7 @@ class Model:
                         recipients.append(customer)
                 hits.append(self.notify(event, rule, None, recipients, messages))
 
-    def run_subscriptions(self, event, run, hits, messages):
+    def run_subscriptions(self, event, place, run, hits, messages):
         kinds = self.catalogue.subscriptions
         for number, role in self.holders(event):
             customer = self.customers.get(number)
@@ -657,14 +666,14 @@ class Model:
             known = [each for each in customer.subscriptions.values() if each.kind in kinds and each.on]
             for subscription in sorted(known, key=lambda s: (kinds[s.kind].number, s.id.encode())):  # [8]
                 rule = kinds[subscription.kind]
-                if self.concerns(event, run, rule, subscription, number, role):
+                if self.listens(rule, event, place) and self.concerns(event, run, rule, subscription, number, role):
                     self.scope(event, customer, number, role, rule, subscription)
                     if self.holds(rule, event.env):
                         hits.append(self.notify(event, rule, subscription, [number], messages))
 
     def concerns(self, event, run, rule, subscription, number, role):
         header = event.header
-        if rule.types.isdisjoint(event.codes) or not self.runs(rule, event, run):
+        if not self.runs(rule, event, run):
             return False
         if subscription.accounts and header.account not in subscription.accounts:
             return False

@@ -249,6 +249,12 @@ class Eviction(unittest.TestCase):
         world.event(7, at=50, body={"payee": "b"})
         self.assertEqual([bool(rules(world.event(7, at=at, body={"payee": "b"}))) for at in (51, 102)], [False, True])
 
+    def test_a_value_without_the_event_knows_nothing_of_what_the_event_evicts(self):
+        world = world_showing("{agg.b} {agg.w}", "  b: { over: [pay], count: true, before: true, per: [customer, body.payee], keys: 1 }\n"
+                              "  w: { over: [pay], count: true, per: [customer, body.payee], keys: 1 }", bank=BODY)
+        self.assertEqual([self.pay(world, payee) for payee in "aab"], ["0 1", "1 2", "0 –"])
+        self.assertEqual(self.pay(world, "a"), "– –")
+
     def test_each_owner_has_its_own_keys(self):
         world = self.world()
         world.customer(2)
@@ -469,7 +475,7 @@ class Patterns(unittest.TestCase):
         self.assertTrue(self.completes(self.ABC, ("a", 0), ("b", 1), ("x", HOUR), ("c", 2)))
         self.assertFalse(self.completes(self.ABC, ("a", 10), ("b", 11), ("x", HOUR), ("c", 2)))
 
-    def test_rules_of_the_type_and_of_the_pattern_run_by_number_each_once(self):
+    def test_rules_of_the_pattern_run_behind_those_of_the_type_each_once(self):
         yaml = """
 fraud:
   rules:
@@ -486,9 +492,21 @@ patterns: { p: { within: 1h, steps: [ { events: [buy] }, { events: [tip] } ] } }
         self.assertEqual(rules(world.event(2)), ["y", "x"])
         world.event(1)
         result = world.event(2)
-        self.assertEqual(rules(result), ["z", "y", "x", "c", "s"])
+        self.assertEqual(rules(result), ["y", "x", "z", "c", "s"])
         self.assertEqual(texts(result), ["tip 100", "tip 100"])
-        self.assertEqual(rules(world.event(2, amount=60)), ["z", "y", "x", "c"])
+        self.assertEqual(rules(world.event(2, amount=60)), ["y", "x", "z", "c"])
+
+    def test_critical_rules_of_a_pattern_see_the_actors_profile_too(self):
+        world = World("""
+patterns: { p: { within: 1h, steps: [ { events: [buy] } ] } }
+subscriptions: { s: { events: [buy], when: 'true', for: all, message: m } }
+critical: { c: { events: [pattern.p], when: 'profile.level == 1', message: m } }
+messages: { m: { en: "x" } }
+""")
+        world.customer(1, level=1)
+        world.customer(2, [{"kind": "s"}], level=2)
+        world.account(9, (1, "owner"), (2, "owner"))
+        self.assertEqual(rules(world.event(account=9)), ["s", "c"])
 
     def test_any_is_every_real_type(self):
         yaml = "patterns: { p: { within: 1h, steps: [ { events: [buy] } ] } }\nfraud: { rules: { r: { events: [any], when: 'true', score: 1 } } }"

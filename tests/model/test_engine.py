@@ -110,8 +110,14 @@ def scenario(work, seed, events, catalogue, second=None, clock="event", extra=()
                                stdout=subprocess.PIPE, stderr=open(os.path.join(work, "momentd.err"), "w"), text=True)
     try:
         words = process.stdout.readline().replace(",", "").split()
+        if "port" not in words:
+            raise Wrong("momentd does not start: " + open(os.path.join(work, "momentd.err")).read()[-2000:])
         port = int(words[words.index("port") + 1])
         feed(port, out, lambda: reload(live, second, process) if second else None)
+    except (Wrong, OSError) as why:
+        time.sleep(0.5)
+        said = open(os.path.join(work, "momentd.err")).read()[-2000:]
+        raise Wrong(f"{why}; momentd {'runs' if process.poll() is None else f'ended with {process.returncode}'}: {said}") from None
     finally:
         process.terminate()
         try:
@@ -201,6 +207,7 @@ def main():
     parser.add_argument("--events", type=int, default=int(os.environ.get("MOMENT_EVENTS", "100000")))
     parser.add_argument("--catalogues", type=int, default=int(os.environ.get("MOMENT_CATALOGUES", "4")))
     parser.add_argument("--only", default="")
+    parser.add_argument("--without", default="", help="constructs to leave out, to find which one differs")
     args = parser.parse_args()
     main_catalogue, aged = os.path.join(HERE, "catalogue"), os.path.join(HERE, "catalogue_aged")
     few = ["--kinds", "large,watch_account"]
@@ -217,6 +224,7 @@ def main():
     jobs = [(name, args.seed * 100 + number, lambda work, seed, e=events, c=catalogues, k=kw: scenario(work, seed, e, *c, **k))
             for number, (name, events, catalogues, kw) in enumerate(scenarios)]
     names, skipped, wrong = constructs_taken()
+    names -= set(args.without.split(","))
     print("\n".join(skipped + wrong + [f"random catalogues of: {', '.join(sorted(names))}"]), flush=True)
     jobs += [(f"they agree on random catalogue {number}", args.seed * 100 + 50 + number,
               lambda work, seed: with_random_catalogue(work, seed, args.events // 10, names)) for number in range(args.catalogues)]

@@ -115,6 +115,9 @@ FUNCTIONS = {
 }
 
 
+ASK = object()
+
+
 class Owner:
     """The bounded keys of one owner. What was evicted is known by a time alone: up to it, entries may be missing."""
 
@@ -220,19 +223,19 @@ class Windows:
 
     # ---- out ----
 
-    def read(self, aggregate, per_key, time, position, entered, zone="UTC", now=0):
+    def read(self, aggregate, per_key, time, position, entered, zone="UTC", now=0, gone=ASK):
         """The aggregate as of `time`: a value, or one per field of a record. `entered`: the event that asks is itself an entry,
-        at `position`."""
-        result = self.result(aggregate, per_key, time, position, entered, zone, now)
+        at `position`. `gone`: what gone() said before it entered, for a value without the event."""
+        result = self.result(aggregate, per_key, time, position, entered, zone, now, gone)
         if aggregate.record and result in (NO_DATA, RANGE):
             return (result,) * len(aggregate.fields)
         return result
 
-    def result(self, aggregate, per_key, time, position, entered, zone, now):
+    def result(self, aggregate, per_key, time, position, entered, zone, now, gone):
         if per_key is None:
             return NO_DATA  # the event does not have that key (decisions 6)
         first = self.first_time(aggregate, time, zone)  # the window takes entries with this time and later
-        since, gone = self.since[aggregate.identity], self.gone(per_key, now)
+        since, gone = self.since[aggregate.identity], self.gone(per_key, now) if gone is ASK else gone
         if first is not None and since is not None and first <= since - (aggregate.calendar is not None):
             return NO_DATA  # not full yet (decisions 20)
         if gone is not None and (first is None or first <= gone):

@@ -192,9 +192,17 @@ def a_wrong_sample_is_2_and_says_where():
 
 
 @case
+def memory_is_measured():
+    code, out, err = run("moment", "check", catalogue(), "--memory")
+    assert (code, err) == (0, ""), (code, err)
+    assert "memory of windows, measured over 31 days; bank.memory.windows is 2.15 GB" in out, out
+    assert [line.split()[0] for line in out.splitlines() if line.strip()[:1].isdigit()] == ["1", "3", "10"], out
+
+
+@case
 def wrong_use_is_2_and_a_wrong_catalogue_1():
     path, file = catalogue(), file_of(ndjson(line(40)))
-    for args, words in ((("--sample",), "usage:"), ((path, "--sample"), "--sample needs a file"), ((path, "--memory"), "not yet"),
+    for args, words in ((("--sample",), "usage:"), ((path, "--sample"), "--sample needs a file"),
                         ((path, "--sample", file, "--sample", file), "unexpected '--sample'"), ((path, "--samples", file), "unexpected"),
                         ((path, path), "unexpected")):
         code, out, err = run("moment", "check", *args)

@@ -448,6 +448,10 @@ static void aggregate_compile(struct build *b, uint32_t number)
 	take_options(&d);
 	where = take_where(&d, lists);
 	if (argument && take_values(&d, argument)) {
+		if (d.a->function == AGG_DISTINCT && !d.a->within_ns && !d.a->calendar &&
+		    b->problems->count == before) /* its values could not be bounded */
+			build_problem(b, argument,
+				      "not yet: 'distinct' for ever is not built; say within or calendar");
 		set_result(&d);
 		b->aggregate_record[number] = d.record;
 		if (b->problems->count == before)

@@ -111,14 +111,14 @@ static bool has_part(const struct cat_key *key, enum key_part_kind kind)
 	return false;
 }
 
-/* A currency alone is the customer's (SEMANTICS 2); with body fields its owner must be said. */
+/* `per: currency` is the customer's (SEMANTICS 2); in a list its owner must be said. */
 static bool currency_check(struct per *p, const struct node *n)
 {
 	const struct cat_key *key = &p->key;
 
 	if (!has_part(key, KEY_PART_CURRENCY) || key->parts[0].kind < KEY_PART_CURRENCY)
 		return true;
-	if (key->part_count == 1)
+	if (n->kind != NODE_LIST)
 		return part_insert(p, (struct cat_key_part){ .kind = KEY_PART_CUSTOMER });
 	build_problem(p->b, n,
 		      "found 'currency' without customer, account or card; expected "

@@ -33,7 +33,8 @@ struct pass {
 	struct value *agg;
 	struct history_result *result;
 	uint32_t has_key, looked;	  /* bits of kinds of keys */
-	int64_t edge[CALENDAR_MONTH + 1]; /* of calendar windows; 0: not yet asked for */
+	int64_t edge[CALENDAR_MONTH + 1]; /* of calendar windows, when there are any */
+	bool has_edges;
 	struct window_place places[KEYS_MAX];
 };
 
@@ -213,57 +214,46 @@ static struct window_place *pass_place(struct pass *p, uint32_t per)
 
 /* ---- reading ---- */
 
-static struct value *pass_values(const struct pass *p, uint32_t aggregate)
-{
-	return &p->agg[p->c->aggregates[aggregate].value_first];
-}
-
-static void values_none(struct pass *p, uint64_t reads)
+static void values_none(struct pass *p, const struct window_read *reads, uint32_t count)
 {
 	const struct windows *w = &p->h->windows;
 
-	for (uint64_t left = reads; left; left &= left - 1) {
-		uint32_t i = bit_first(left);
-		value_none(w, &w->slots[p->h->slot_of[i]], VALUE_NO_DATA, pass_values(p, i));
+	for (uint32_t i = 0; i < count; i++)
+		value_none(w, &w->slots[reads[i].slot], VALUE_NO_DATA, p->agg + reads[i].value);
+}
+
+static void edges_make(struct pass *p)
+{
+	for (uint32_t left = p->plan->calendars & ~1u; left; left &= left - 1) {
+		uint32_t calendar = bit_first(left);
+		p->edge[calendar] =
+			windows_calendar_edge((enum agg_calendar)calendar, p->env->zone, p->event->time);
 	}
+	p->has_edges = true;
 }
 
-static int64_t slot_edge(struct pass *p, const struct window_slot *s)
+static void values_read(struct pass *p, uint32_t per, const struct window_read *reads, uint32_t count)
 {
-	if (s->lasting)
-		return INT64_MIN;
-	if (!s->calendar)
-		return p->event->time - s->within;
-	if (!p->edge[s->calendar])
-		p->edge[s->calendar] =
-			windows_calendar_edge((enum agg_calendar)s->calendar, p->env->zone, p->event->time);
-	return p->edge[s->calendar];
-}
-
-static void values_read(struct pass *p, uint32_t per, uint64_t reads)
-{
-	struct windows *w = &p->h->windows;
+	const struct window_ask ask = {
+		.t = p->event->time, .edges = p->edge, .values = p->agg, .full = &p->result->window_full
+	};
 
 	if (!(p->has_key >> per & 1) || p->event->time < p->h->floor) {
-		values_none(p, reads);
+		values_none(p, reads, count);
 		return;
 	}
-	const struct window_place *place = pass_place(p, per);
-	for (uint64_t left = reads; left; left &= left - 1) {
-		uint32_t i = bit_first(left), slot = p->h->slot_of[i];
-		windows_read(w, place, slot, p->event->time, slot_edge(p, &w->slots[slot]), pass_values(p, i),
-			     &p->result->window_full);
-	}
+	if (p->plan->calendars > 1 && !p->has_edges)
+		edges_make(p);
+	windows_read(&p->h->windows, pass_place(p, per), reads, count, &ask);
 }
 
 /* All of the type's aggregates, for an event that does not enter. */
 static void read_all(struct pass *p)
 {
 	for (uint32_t left = p->plan->keys; left; left &= left - 1) {
-		uint32_t per = bit_first(left);
-		uint64_t reads = p->plan->before[per] | p->plan->with[per];
-		if (reads)
-			values_read(p, per, reads);
+		uint32_t per = bit_first(left), count = p->plan->of[per].before + p->plan->of[per].with;
+		if (count)
+			values_read(p, per, p->plan->reads + p->plan->of[per].first, count);
 	}
 }
 
@@ -331,22 +321,22 @@ static void patterns_complete(struct pass *p, uint32_t per)
 /* One key: what is read without the event, the event, what is read with it. */
 static void key_apply(struct pass *p, uint32_t per, const struct window_event *entry, bool read)
 {
-	uint64_t before = read ? p->plan->before[per] : 0, with = read ? p->plan->with[per] : 0;
+	const struct window_read *reads = p->plan->reads + p->plan->of[per].first;
+	uint32_t before = read ? p->plan->of[per].before : 0, with = read ? p->plan->of[per].with : 0;
 
 	if (!(p->has_key >> per & 1)) {
-		values_none(p, before | with);
+		values_none(p, reads, before + with);
 		return;
 	}
-	struct window_place *place = pass_place(p, per);
 	if (before)
-		values_read(p, per, before);
+		values_read(p, per, reads, before);
 	if (entry->feeds) {
-		windows_enter(&p->h->windows, place, entry);
-		if (read)
+		windows_enter(&p->h->windows, pass_place(p, per), entry);
+		if (read && p->plan->completes)
 			patterns_complete(p, per);
 	}
 	if (with)
-		values_read(p, per, with);
+		values_read(p, per, reads + before, with);
 }
 
 /* The event counts: it enters the windows of its keys. Gives the kinds of keys that have it, as bits. */
@@ -613,7 +603,7 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
 	p.agg = agg;
 	p.result = result;
 	p.has_key = p.looked = 0;
-	memset(p.edge, 0, sizeof p.edge);
+	p.has_edges = false;
 	for (uint32_t left = p.plan->keys; left; left &= left - 1)
 		pass_key(&p, bit_first(left));
 	if (!event->unremembered)

@@ -80,6 +80,14 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now);
  * events ahead. */
 void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step);
 
+/*
+ * What one customer with one account and one card costs under this catalogue, at so many events a day that
+ * all count: bytes in memory and in the store. An upper estimate, for `moment check --memory`; takes memory
+ * from the heap while it runs. 0 or -errno.
+ */
+__attribute__((warn_unused_result)) int history_memory(const struct catalogue *c, uint32_t events_per_day,
+						       uint64_t *bytes_resident, uint64_t *bytes_stored);
+
 /* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references, events
  * that were ever counted. */
 struct history_sizes {

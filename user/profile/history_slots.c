@@ -201,14 +201,23 @@ static void slots_activate(struct history *h, const struct catalogue *c, int64_t
 
 /* ---- plans ---- */
 
-static void plan_read(struct history *h, const struct catalogue *c, uint32_t i, struct plan *plan)
+/* What the type reads of one kind of key; without the event itself first. */
+static uint8_t plan_reads(struct history *h, const struct catalogue *c, const struct cat_event *type,
+			  struct plan *plan, uint32_t per, bool before, uint8_t at)
 {
-	const struct cat_aggregate *a = &c->aggregates[i];
-	uint32_t per = h->key_of[a->per];
+	uint8_t first = at;
 
-	assert(i < c->aggregate_count && a->function != AGG_STEP);
-	*(a->before ? &plan->before[per] : &plan->with[per]) |= UINT64_C(1) << i;
-	plan->keys |= 1u << per;
+	for (uint64_t left = type->reads; left; left &= left - 1) {
+		uint32_t i = bit_first(left);
+		const struct cat_aggregate *a = &c->aggregates[i];
+		assert(i < c->aggregate_count && a->function != AGG_STEP);
+		if (h->key_of[a->per] != per || a->before != before)
+			continue;
+		plan->reads[at++] = (struct window_read){ h->slot_of[i], a->value_first };
+		plan->keys |= 1u << per;
+		plan->calendars |= 1u << a->calendar;
+	}
+	return (uint8_t)(at - first);
 }
 
 static void plan_make(struct history *h, const struct catalogue *c, const struct cat_event *type,
@@ -224,8 +233,12 @@ static void plan_make(struct history *h, const struct catalogue *c, const struct
 			plan->feeds |= UINT64_C(1) << h->slot_of[i];
 		plan->keys |= 1u << h->key_of[c->aggregates[i].per];
 	}
-	for (uint64_t left = type->reads; left; left &= left - 1)
-		plan_read(h, c, bit_first(left), plan);
+	uint8_t at = 0;
+	for (uint32_t per = 0; per < KEYS_MAX; per++) {
+		plan->of[per].first = at;
+		at = (uint8_t)(at + (plan->of[per].before = plan_reads(h, c, type, plan, per, true, at)));
+		at = (uint8_t)(at + (plan->of[per].with = plan_reads(h, c, type, plan, per, false, at)));
+	}
 }
 
 static void patterns_take(struct history *h, const struct catalogue *c)

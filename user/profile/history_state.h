@@ -10,12 +10,15 @@
 
 /* An event type, as the windows see it. */
 struct plan {
-	uint64_t feeds;		   /* slots without `where` */
-	uint64_t where;		   /* aggregates of the catalogue with one */
-	uint32_t keys;		   /* kinds of keys that it feeds or reads, bits */
-	uint32_t completes;	   /* patterns whose last step has it */
-	uint64_t before[KEYS_MAX]; /* aggregates to read, without the event itself */
-	uint64_t with[KEYS_MAX];   /* and with it */
+	uint64_t feeds;	    /* slots without `where` */
+	uint64_t where;	    /* aggregates of the catalogue with one */
+	uint32_t keys;	    /* kinds of keys that it feeds or reads, bits */
+	uint32_t completes; /* patterns whose last step has it */
+	uint32_t calendars; /* that it reads, bits */
+	struct {	    /* of reads, by kind of key: without the event itself, then with it */
+		uint8_t first, before, with;
+	} of[KEYS_MAX];
+	struct window_read reads[AGGREGATES_MAX];
 };
 
 struct history {

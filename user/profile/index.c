@@ -121,6 +121,11 @@ static void grow(struct index *x)
 		return;
 	int rc = half_init(x, &next, (x->now.mask + 1) * 2);
 	assert(rc == 0); /* the region has all sizes up to the largest */
+	/* to clear a huge page takes longer than a tick may */
+	uintptr_t from = ((uintptr_t)next.slots + 4095) & ~(uintptr_t)4095;
+	uintptr_t end = (uintptr_t)next.slots + (next.mask + 1) * sizeof *next.slots;
+	if (end > from)
+		madvise((void *)from, end - from, MADV_NOHUGEPAGE);
 	x->old = x->now;
 	x->now = next;
 	x->moved = 0;

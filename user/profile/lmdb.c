@@ -107,6 +107,28 @@ static bool file_is_open(const struct stat *file)
 	return found;
 }
 
+/* LMDB does not tell where its map lies: the process's own list does. */
+static void find_map(struct lmdb *l)
+{
+	char line[512];
+	struct stat file;
+	mdb_filehandle_t fd;
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	if (maps && mdb_env_get_fd(l->env, &fd) == 0 && fstat(fd, &file) == 0) {
+		while (fgets(line, sizeof line, maps)) {
+			unsigned long from, to, inode;
+			if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &inode) == 3 &&
+			    inode == file.st_ino && to - from > l->map_bytes) {
+				l->map = (char *)from; /* lock.mdb has another inode */
+				l->map_bytes = to - from;
+			}
+		}
+	}
+	if (maps)
+		fclose(maps);
+}
+
 static int open_environment(struct lmdb *l, const char *dir, uint64_t map_bytes, bool read_only, char *why,
 			    size_t why_bytes)
 {
@@ -120,6 +142,7 @@ static int open_environment(struct lmdb *l, const char *dir, uint64_t map_bytes,
 	rc = mdb_env_open(l->env, dir, MDB_NOTLS | (read_only ? MDB_RDONLY : 0), 0640);
 	if (rc)
 		return lmdb_explain(rc, dir, why, why_bytes);
+	find_map(l);
 	/* a reader that was killed would pin pages for ever */
 	rc = mdb_reader_check(l->env, &dead);
 	return rc ? lmdb_explain(rc, "cannot check the readers", why, why_bytes) : 0;
@@ -344,24 +367,34 @@ uint64_t lmdb_bytes(const struct lmdb *l)
 	return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+/*
+ * A row costs a page walk as well as its lines, so the map wants huge pages. ext4 gives them (seen on 6.18)
+ * to what is read in under MADV_HUGEPAGE, not to what is in memory already in small ones: so what is clean
+ * there goes first and is read again. Elsewhere both calls change nothing.
+ */
+static void huge_pages(const struct lmdb *l, int fd)
+{
+	if (madvise(l->map, l->map_bytes, MADV_HUGEPAGE) == 0)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 uint64_t lmdb_prefault(const struct lmdb *l, uint64_t from, bool lock)
 {
-	MDB_envinfo info;
 	struct stat file;
 	mdb_filehandle_t fd;
 
-	mdb_env_info(l->env, &info);
 	/* the map is larger than the file, and a page behind the file's end is a SIGBUS */
-	if (mdb_env_get_fd(l->env, &fd) || fstat(fd, &file))
+	if (!l->map || mdb_env_get_fd(l->env, &fd) || fstat(fd, &file))
 		return from;
 	uint64_t end = (uint64_t)file.st_size & ~(uint64_t)4095;
-	if (end > info.me_mapsize)
-		end = info.me_mapsize;
+	if (end > l->map_bytes)
+		end = l->map_bytes;
 	if (end <= from)
 		return from;
-	char *at = (char *)info.me_mapaddr + from;
-	madvise(at, end - from, MADV_POPULATE_READ);
-	if (lock && mlock(at, end - from))
+	if (from == 0 && lock)
+		huge_pages(l, fd);
+	madvise(l->map + from, end - from, MADV_POPULATE_READ);
+	if (lock && mlock(l->map + from, end - from))
 		return end; /* not allowed: the pages are there now, which is most of it */
 	return end;
 }

@@ -43,8 +43,8 @@ __attribute__((warn_unused_result)) int lmdb_walk(struct lmdb *l, enum record_sp
 						  void *ctx);
 
 uint64_t lmdb_bytes(const struct lmdb *l); /* of the file */
-/* Reads the map's pages from `from` on into memory, and locks them there when asked and allowed; gives where
- * the pages in use end. What does not work is left undone. */
+/* Reads the map's pages from `from` on into memory; with `lock` in huge ones, and locks them there where
+ * allowed. Gives where the pages in use end. What does not work is left undone. */
 uint64_t lmdb_prefault(const struct lmdb *l, uint64_t from, bool lock);
 
 /* One write transaction: begin, put (any number of times), then commit or abort. */

@@ -16,6 +16,8 @@ struct lmdb {
 	MDB_cursor *walk[RECORD_SPACES];
 	size_t committed; /* LMDB's number of the last transaction that was written here */
 	bool own_writes;
+	char *map; /* where the file is mapped, NULL = not known */
+	uint64_t map_bytes;
 };
 
 #endif

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "store_state.h"
@@ -29,9 +30,35 @@
 enum { MOVES_A_TICK = 2000, REMOVAL_COST = 16, MOVES_AHEAD = 12 };
 static const size_t MOVES_BYTES = (size_t)INDEX_ROWS_MAX * 2 * sizeof(struct store_move);
 
+/* Pages of the records that stay from one checkpoint to the next. */
+static const size_t RECORDS_KEPT = (size_t)32 << 20;
+
+/* The engine fills the records within its ticks: it shall find pages there, and else get small ones. */
+static void records_populate(struct region *r)
+{
+	if (r->bytes <= RECORDS_KEPT)
+		return;
+	madvise(r->base, RECORDS_KEPT, MADV_POPULATE_WRITE);
+	madvise(r->base + RECORDS_KEPT, r->bytes - RECORDS_KEPT, MADV_NOHUGEPAGE);
+}
+
+static void records_clear(struct records *records)
+{
+	struct region *r = &records->region;
+
+	if (r->used > RECORDS_KEPT)
+		madvise(r->base + RECORDS_KEPT, r->used - RECORDS_KEPT, MADV_DONTNEED);
+	r->used = 0;
+	records->count = 0;
+	records->full = false;
+}
+
 int checkpoint_init(struct store *s, uint64_t records_bytes)
 {
 	int rc = records_init(&s->checkpoint.records, records_bytes);
+
+	if (!rc && s->populate)
+		records_populate(&s->checkpoint.records.region);
 
 	sem_init(&s->checkpoint.wake, 0, 0);
 	sem_init(&s->checkpoint.done, 0, 0);
@@ -211,7 +238,7 @@ static void checkpoint_run(struct store *s)
 	int64_t start = clock_ns();
 
 	c->error = write_checkpoint(s);
-	records_reset(&c->records);
+	records_clear(&c->records);
 	c->ns = (uint64_t)(clock_ns() - start);
 	atomic_store(&c->state, CHECKPOINT_DONE);
 	sem_post(&c->done);

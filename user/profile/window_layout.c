@@ -166,6 +166,8 @@ static void slot_derive(struct windows *w, uint32_t i)
 	if (s->function != AGG_DISTINCT && s->function != AGG_STEP)
 		s->run = k->run_count++;
 	w->activated_max = s->activated > w->activated_max ? s->activated : w->activated_max;
+	int64_t full = s->activated == INT64_MIN ? INT64_MIN : time_add(s->activated, s->span);
+	w->full_from = full > w->full_from ? full : w->full_from;
 	for (uint32_t n = 0; n < s->value_count; n++) {
 		struct window_value *v = &w->values[s->value_first + n];
 		v->source = (uint8_t)source_of((enum agg_function)s->function, v->field, v->type);
@@ -200,17 +202,23 @@ static void values_place(struct windows *w, struct window_slot *s)
 void windows_derive(struct windows *w)
 {
 	w->lasting = 0;
-	w->activated_max = INT64_MIN;
+	w->activated_max = w->full_from = INT64_MIN;
 	for (uint32_t per = 0; per < KEYS_MAX; per++) {
 		struct window_key *k = &w->keys[per];
 		k->slots = 0;
 		k->span = 0;
 		k->run_count = 0;
 		k->fold_bytes = k->entry_bytes = 0;
+		k->uniform = true;
 	}
 	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
 		if (w->slots[i].used)
 			slot_derive(w, i);
+	for (uint32_t i = 0; i < AGGREGATES_MAX; i++) {
+		const struct window_slot *slot = &w->slots[i];
+		if (slot->used && (slot->lasting || slot->span != w->keys[slot->per].span))
+			w->keys[slot->per].uniform = false;
+	}
 	for (uint32_t per = 0; per < KEYS_MAX; per++) {
 		columns_collect(w, &w->keys[per]);
 		columns_place(&w->keys[per]);

@@ -290,6 +290,14 @@ void fold_read(const struct window_slot *s, const struct window_cell *cell, stru
 	memcpy(f->squares, words + 3, sizeof f->squares);
 }
 
+uint64_t fold_count(const struct window_slot *s, const struct window_cell *cell)
+{
+	uint64_t word;
+
+	memcpy(&word, fold_of(s, cell), sizeof word);
+	return word & count_mask;
+}
+
 void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f)
 {
 	uint64_t errors = f->errors < errors_max ? f->errors : errors_max;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 enum { RUNS_FROM = 16, RUNS_TO = 8 };
+enum { LOG_ROOM_FULL = WINDOW_LOG_EVENTS_MAX + WINDOW_LOG_EVENTS_MAX / 4 }; /* a full log moves seldom */
 enum { LOG_KEEP_QUARTERS = 3 }; /* a cut that leaves more of a log than this is followed by a larger block */
 
 /* The last moment of the horizon at which some aggregate of `feeds` may want an entry of `time`. */
@@ -51,19 +52,23 @@ static struct window_run *slot_run(const struct windows *w, const struct window_
 	return cell->runs && s->run != RUN_NONE ? &cell_runs(w, cell)->run[s->run] : NULL;
 }
 
-/* How many entries have (time, order) up to these. */
+static bool entry_up_to(const struct window_entry *e, int64_t time, uint64_t order)
+{
+	return e->time < time || (e->time == time && entry_order(e) <= order);
+}
+
+/* How many entries have (time, order) up to these: mostly all of them. */
 static uint32_t log_up_to(const struct windows *w, const struct window_cell *cell, int64_t time,
 			  uint64_t order)
 {
 	const struct window_key *k = key_of(w, cell);
 	uint32_t low = 0, high = cell->count;
 
-	if (high && cell_entry(k, cell, high - 1)->time < time)
+	if (high && entry_up_to(cell_entry(k, cell, high - 1), time, order))
 		return high;
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
-		const struct window_entry *e = cell_entry(k, cell, mid);
-		if (e->time < time || (e->time == time && entry_order(e) <= order))
+		if (entry_up_to(cell_entry(k, cell, mid), time, order))
 			low = mid + 1;
 		else
 			high = mid;
@@ -120,31 +125,108 @@ static void extreme_scan(const struct windows *w, const struct window_cell *cell
 	r->sum = found.sum;
 }
 
-/* A short log, or a value that is not kept running. */
-static void read_scan(struct windows *w, const struct window_cell *cell, uint32_t slot, int64_t t,
-		      int64_t edge, struct value *out)
-{
-	const struct window_key *k = key_of(w, cell);
-	const struct window_slot *s = &w->slots[slot];
-	uint32_t end = cell->count, from = 0;
+/* A log as of a time: the first `end` entries are not newer. */
+struct view {
+	struct window_cell *cell;
+	const struct window_key *key;
+	const char *entries;
+	uint32_t end;
+};
 
-	if (end > RUNS_FROM) {
-		end = log_up_to(w, cell, t, UINT64_MAX);
-		from = s->lasting ? 0 : log_up_to(w, cell, edge, UINT64_MAX);
-	} else {
-		while (end && cell_entry(k, cell, end - 1)->time > t)
-			end--;
-		while (from < end && cell_entry(k, cell, from)->time <= edge)
-			from++;
+static const struct window_entry *view_entry(const struct view *v, uint32_t i)
+{
+	return (const struct window_entry *)(v->entries + (uint64_t)i * v->key->entry_bytes);
+}
+
+static struct view view_of(const struct windows *w, struct window_cell *cell, int64_t t)
+{
+	struct view v = { .cell = cell };
+
+	if (!cell)
+		return v;
+	v.key = key_of(w, cell);
+	v.entries = (const char *)cell_entry(v.key, cell, 0);
+	v.end = cell->count;
+	if (v.end > RUNS_FROM)
+		v.end = log_up_to(w, cell, t, UINT64_MAX);
+	while (v.end && view_entry(&v, v.end - 1)->time > t)
+		v.end--;
+	return v;
+}
+
+static struct value count_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+{
+	const uint64_t bytes = v->key->entry_bytes;
+	const char *at = v->entries + v->end * bytes;
+	uint64_t n = s->lasting ? fold_count(s, v->cell) : 0;
+
+	while (at > v->entries) {
+		at -= bytes;
+		const struct window_entry *e = (const struct window_entry *)at;
+		if (e->time <= edge)
+			break;
+		n += entry_counts(e, slot);
 	}
-	if (s->function == AGG_LAST) {
-		read_last(w, cell, slot, log_last(w, cell, slot, from, end), out);
+	return (struct value){ .type = s->type, .i = (int64_t)n };
+}
+
+/* A sum of a field that every entry has. */
+static struct value sum_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+{
+	const uint64_t bytes = v->key->entry_bytes;
+	const char *at = v->entries + v->end * bytes;
+	struct window_run r = { 0 };
+
+	while (at > v->entries) {
+		at -= bytes;
+		const struct window_entry *e = (const struct window_entry *)at;
+		int64_t x;
+		if (e->time <= edge)
+			break;
+		memcpy(&x, at + s->at, sizeof x);
+		bool counts = entry_counts(e, slot);
+		r.sum += counts ? x : 0;
+		r.count += counts;
+	}
+	return value_of_run(s, v->cell, &r);
+}
+
+static uint32_t last_scan(uint32_t slot, const struct view *v, int64_t edge)
+{
+	for (uint32_t i = v->end; i > 0; i--) {
+		const struct window_entry *e = view_entry(v, i - 1);
+		if (e->time <= edge)
+			break;
+		if (entry_counts(e, slot))
+			return i;
+	}
+	return 0;
+}
+
+/* A short log, or a value that is not kept running. */
+static void read_scan(struct windows *w, const struct view *v, uint32_t slot, int64_t edge, struct value *out)
+{
+	const struct window_slot *s = &w->slots[slot];
+
+	if (s->function == AGG_COUNT_OF) {
+		*out = count_scan(s, slot, v, edge);
+	} else if (s->function == AGG_LAST) {
+		read_last(w, v->cell, slot, last_scan(slot, v, edge), out);
+	} else if (s->function == AGG_SUM && s->source == SOURCE_INT) {
+		*out = sum_scan(s, slot, v, edge);
 	} else if (s->function == AGG_DISTINCT) {
-		*out = value_of_distinct(w, s, slot, cell, from, end);
+		*out = value_of_distinct(w, s, slot, v->cell, log_up_to(w, v->cell, edge, UINT64_MAX),
+					 v->end);
 	} else {
 		struct window_run r = { 0 };
-		run_add_span(w, cell, slot, &r, from, end, true);
-		*out = value_of_run(s, cell, &r);
+		for (uint32_t i = v->end; i-- > 0;) {
+			const struct window_entry *e = view_entry(v, i);
+			if (e->time <= edge)
+				break;
+			if (entry_counts(e, slot))
+				run_add(s, &r, e, i);
+		}
+		*out = value_of_run(s, v->cell, &r);
 	}
 }
 
@@ -215,42 +297,61 @@ static bool cell_lost(const struct windows *w, const struct window_cell *cell, u
 	return cold && (cold->lost > windows_horizon(w) || (cold->broken >> slot & 1));
 }
 
-void windows_read(struct windows *w, const struct window_place *place, uint32_t slot, int64_t t, int64_t edge,
-		  struct value *out, uint32_t *full)
+/* Too young, perhaps evicted, or too many entries: no data. */
+static bool read_known(struct windows *w, const struct window_place *place, uint32_t slot, int64_t edge,
+		       uint32_t *full)
 {
 	const struct window_slot *s = &w->slots[slot];
-	struct window_cell *cell = place->cell;
 
-	assert(s->used && t >= windows_horizon(w));
-	if (!s->lasting && edge + (s->calendar != 0) < s->activated) {
-		value_none(w, s, VALUE_NO_DATA, out);
-		return;
-	}
-	if (place->gone > edge) {
-		value_none(w, s, VALUE_NO_DATA, out);
-		return;
-	}
-	if (!cell) {
-		value_of_nothing(w, s, out);
-		return;
-	}
-	if (cell->cold && cell_lost(w, cell, slot)) {
-		++*full;
-		value_none(w, s, VALUE_NO_DATA, out);
-		return;
-	}
-	struct window_run *r = slot_run(w, cell, s);
-	if (!r) {
-		read_scan(w, cell, slot, t, edge, out);
-		return;
-	}
-	struct window_runs *runs = cell_runs(w, cell);
-	if (t < runs->at || !edge_advances(w, cell, r, edge)) {
-		read_late(w, cell, slot, r, t, edge, out);
+	if (!s->lasting && edge + (s->calendar != 0) < s->activated)
+		return false;
+	if (place->gone > edge)
+		return false;
+	bool lost = place->cell && place->cell->cold && cell_lost(w, place->cell, slot);
+	*full += lost;
+	return !lost;
+}
+
+static void read_running(struct windows *w, const struct view *v, uint32_t slot, struct window_run *r,
+			 int64_t t, int64_t edge, struct value *out)
+{
+	struct window_runs *runs = cell_runs(w, v->cell);
+
+	if (t < runs->at || !edge_advances(w, v->cell, r, edge)) {
+		read_late(w, v->cell, slot, r, t, edge, out);
 		return;
 	}
 	runs->at = t;
-	read_newest(w, cell, slot, r, edge, out);
+	read_newest(w, v->cell, slot, r, edge, out);
+	v->cell->leaving = r->first;
+}
+
+void windows_read(struct windows *w, const struct window_place *place, const struct window_read *reads,
+		  uint32_t count, const struct window_ask *ask)
+{
+	struct view v = view_of(w, place->cell, ask->t);
+	bool careful = place->gone != INT64_MIN || ask->t < w->full_from || (v.cell && v.cell->cold);
+
+	assert(ask->t >= windows_horizon(w));
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = reads[i].slot;
+		const struct window_slot *s = &w->slots[slot];
+		struct value *out = ask->values + reads[i].value;
+		int64_t edge = s->lasting    ? INT64_MIN
+			       : s->calendar ? ask->edges[s->calendar]
+					     : ask->t - s->within;
+		if (careful && !read_known(w, place, slot, edge, ask->full)) {
+			value_none(w, s, VALUE_NO_DATA, out);
+			continue;
+		}
+		struct window_run *r = v.cell ? slot_run(w, v.cell, s) : NULL;
+		if (!v.cell)
+			value_of_nothing(w, s, out);
+		else if (r)
+			read_running(w, &v, slot, r, ask->t, edge, out);
+		else
+			read_scan(w, &v, slot, edge, out);
+	}
 }
 
 /* ---- patterns ---- */
@@ -374,8 +475,43 @@ static void settles_note(const struct windows *w, struct window_cold *cold, cons
 			entry_order(e) < cold->settles_order ? entry_order(e) : cold->settles_order;
 }
 
-/* Everything settled leaves the log. */
-static void cell_cut(struct windows *w, struct window_cell *cell)
+static void run_shift(struct window_run *r, uint32_t count)
+{
+	r->first = r->first > count ? r->first - count : 0;
+	if (r->mark != MARK_UNKNOWN && r->mark)
+		r->mark = r->mark > count ? r->mark - count : MARK_UNKNOWN;
+}
+
+/* The first entries leave the log. */
+static void cell_drop(struct windows *w, struct window_cell *cell, uint32_t count)
+{
+	struct window_runs *runs = cell_runs(w, cell);
+
+	for (uint32_t i = 0; i < count; i++)
+		entry_settle(w, cell, i);
+	for (uint32_t i = 0; runs && i < key_of(w, cell)->run_count; i++)
+		run_shift(&runs->run[i], count);
+	cell->head += count;
+	cell->count -= count;
+	w->entries -= count;
+	if (runs && cell->count <= RUNS_TO)
+		cell_runs_drop(w, cell);
+}
+
+/* Where all windows are of one length, what is settled stands in front. */
+static void cell_cut_uniform(struct windows *w, struct window_cell *cell)
+{
+	const struct window_key *k = key_of(w, cell);
+	uint32_t count = 0;
+
+	while (count < cell->count &&
+	       time_add(cell_entry(k, cell, count)->time, k->span) <= windows_horizon(w))
+		count++;
+	cell_drop(w, cell, count);
+}
+
+/* Everything settled leaves the log, wherever it stands. */
+static void cell_cut_all(struct windows *w, struct window_cell *cell)
 {
 	const struct window_key *k = key_of(w, cell);
 	struct window_cold *cold = cell_cold(w, cell);
@@ -406,23 +542,12 @@ static void cell_cut(struct windows *w, struct window_cell *cell)
 	runs_repair(w, cell);
 }
 
-/* The oldest entry leaves the log. */
-static void cell_drop_first(struct windows *w, struct window_cell *cell)
+static void cell_cut(struct windows *w, struct window_cell *cell)
 {
-	struct window_runs *runs = cell_runs(w, cell);
-
-	entry_settle(w, cell, 0);
-	for (uint32_t i = 0; runs && i < key_of(w, cell)->run_count; i++) {
-		struct window_run *r = &runs->run[i];
-		r->first -= r->first > 0;
-		if (r->mark == 1)
-			r->mark = MARK_UNKNOWN;
-		else if (r->mark != 0 && r->mark != MARK_UNKNOWN)
-			r->mark--;
-	}
-	cell->head++;
-	cell->count--;
-	w->entries--;
+	if (key_of(w, cell)->uniform && !cell->cold)
+		cell_cut_uniform(w, cell);
+	else
+		cell_cut_all(w, cell);
 }
 
 /* Windows for ever take what cannot change, or what there is no room for, into their folds at once. */
@@ -451,7 +576,7 @@ static bool cell_make_room(struct windows *w, struct window_cell *cell, const st
 	struct window_cold *cold = cell_cold_make(w, cell);
 
 	while (cell->count && entry_settled(w, cell_entry(k, cell, 0)))
-		cell_drop_first(w, cell);
+		cell_drop(w, cell, 1);
 	if (cell->count == WINDOW_LOG_EVENTS_MAX &&
 	    (windows_horizon(w) >= cold->settles || w->settled > cold->settles_order))
 		cell_cut(w, cell);
@@ -464,7 +589,7 @@ static bool cell_make_room(struct windows *w, struct window_cell *cell, const st
 		return false;
 	}
 	entry_lose(w, cell, oldest);
-	cell_drop_first(w, cell);
+	cell_drop(w, cell, 1);
 	return true;
 }
 
@@ -477,16 +602,13 @@ static struct window_cell *log_make_place(struct windows *w, struct window_cell 
 
 	if (cell->head + cell->count < cell->room)
 		return cell;
-	if (cell->head) {
-		memmove(cell_folds(cell) + k->fold_bytes, cell_entry(k, cell, 0),
-			(uint64_t)cell->count * k->entry_bytes);
-		cell->head = 0;
-		return cell;
-	}
-	if (cell->count)
+	if (cell->count && !cell->head)
 		cell_cut(w, cell);
-	if (cell->count * 4 >= cell->room * LOG_KEEP_QUARTERS)
-		cell = cell_resize(w, cell, cell->room + (cell->room > 2 ? cell->room / 2 : 1));
+	if (cell->count * 4 >= cell->room * LOG_KEEP_QUARTERS && cell->room < LOG_ROOM_FULL)
+		return cell_resize(w, cell, cell->room + (cell->room > 2 ? cell->room / 2 : 1));
+	memmove(cell_folds(cell) + k->fold_bytes, cell_entry(k, cell, 0),
+		(uint64_t)cell->count * k->entry_bytes);
+	cell->head = 0;
 	return cell;
 }
 
@@ -548,35 +670,36 @@ static void runs_enter(struct windows *w, struct window_cell *cell, uint32_t at)
 	}
 }
 
-/* An entry of `bytes`, as its log will have it. */
+/* An entry as its log will have it. */
 struct entry_room {
 	struct window_entry entry;
 	char columns[UINT16_MAX];
 };
 
-static void enter_late(struct windows *w, struct window_cell **at, struct window_event *event)
+/* Late, or one too many: what of it is still wanted, once there is room. */
+static uint64_t enter_late(struct windows *w, struct window_cell *cell, const struct window_event *event)
 {
-	struct window_cell *cell = *at;
 	struct entry_room room;
 
 	entry_encode(key_of(w, cell), event, &room.entry);
 	if (event->time <= windows_horizon(w))
-		event->feeds = room.entry.feeds = feeds_late(w, cell, &room.entry);
-	if (event->feeds && cell->count == WINDOW_LOG_EVENTS_MAX && !cell_make_room(w, cell, &room.entry))
-		event->feeds = 0;
+		room.entry.feeds = feeds_late(w, cell, &room.entry);
+	if (room.entry.feeds && cell->count == WINDOW_LOG_EVENTS_MAX && !cell_make_room(w, cell, &room.entry))
+		return 0;
+	return room.entry.feeds;
 }
 
-void windows_enter(struct windows *w, struct window_place *place, const struct window_event *event)
+/* The cell that an event enters: made, or used again. */
+static struct window_cell *enter_cell(struct windows *w, struct window_place *place, uint64_t order)
 {
-	struct window_event e = *event;
 	struct window_cell *cell = place->cell;
 
 	if (!cell) {
-		cell = cell_make_for(w, place, event->order);
+		cell = cell_make_for(w, place, order);
 	} else {
 		cell_changed(w, cell);
 		if (cell->cold)
-			cell_used(w, cell, event->order);
+			cell_used(w, cell, order);
 	}
 	cell->flags &= (uint8_t)~CELL_KEPT;
 	place->cell = cell;
@@ -584,15 +707,26 @@ void windows_enter(struct windows *w, struct window_place *place, const struct w
 		cell_link_customer(w, cell, place->customer);
 	if (key_of(w, cell)->keys_max)
 		place->gone = cell_cold(w, cell)->gone;
-	if (e.time <= windows_horizon(w) || cell->count == WINDOW_LOG_EVENTS_MAX)
-		enter_late(w, &cell, &e);
-	if (e.feeds == 0)
+	return cell;
+}
+
+void windows_enter(struct windows *w, struct window_place *place, const struct window_event *event)
+{
+	struct window_cell *cell = enter_cell(w, place, event->order);
+	const struct window_key *k = key_of(w, cell);
+	uint64_t feeds = event->feeds;
+
+	if (event->time <= windows_horizon(w) || cell->count == WINDOW_LOG_EVENTS_MAX)
+		feeds = enter_late(w, cell, event);
+	if (feeds == 0)
 		return;
 	place->cell = cell = log_make_place(w, cell);
-	uint32_t at = log_open(w, cell, e.time);
-	entry_encode(key_of(w, cell), &e, cell_entry(key_of(w, cell), cell, at));
+	uint32_t at = log_open(w, cell, event->time);
+	struct window_entry *e = cell_entry(k, cell, at);
+	entry_encode(k, event, e);
+	e->feeds = feeds;
 	runs_enter(w, cell, at);
-	int64_t reach = entry_reach(w, e.feeds, e.time);
+	int64_t reach = time_add(event->time, k->span);
 	cell->reach = reach > cell->reach ? reach : cell->reach;
 }
 
@@ -702,7 +836,7 @@ static void cell_clear(struct windows *w, struct window_cell *cell, uint64_t gon
 		const struct window_slot *s = &w->slots[bit_first(left)];
 		memset(cell_folds(cell) + s->fold_at, 0, s->fold_bytes);
 	}
-	cell_cut(w, cell); /* entries that feed nothing any more */
+	cell_cut_all(w, cell); /* entries that feed nothing any more */
 }
 
 /* Before slots[] loses them: no cell shall keep a bit that could soon mean another aggregate. */

@@ -120,6 +120,7 @@ struct window_key {
 	uint16_t column_count;
 	uint64_t slots; /* bits */
 	int64_t span;	/* the longest */
+	bool uniform;	/* all have that one, and none is for ever: what is settled is the first of the log */
 	struct window_column columns[AGGREGATE_VALUES_MAX + 16];
 };
 
@@ -160,7 +161,8 @@ struct window_cell {
 	uint32_t cold;	      /* block of a struct window_cold, 0 = none */
 	uint32_t dirty;	      /* index + 1 in a list of what changed, 0 = none */
 	uint32_t hash;	      /* in the index */
-	uint8_t per, flags, class, reserved[9];
+	uint32_t leaving;     /* running values: about the first entry that is in one; a hint */
+	uint8_t per, flags, class, reserved[5];
 };
 _Static_assert(sizeof(struct window_cell) == 64, "a cache line; then folds, then entries");
 
@@ -208,8 +210,8 @@ struct windows {
 	struct window_value values[AGGREGATE_VALUES_MAX];
 	uint32_t value_count;
 	struct window_key keys[KEYS_MAX];
-	uint64_t lasting; /* bits of slots for ever */
-	int64_t activated_max;
+	uint64_t lasting;		  /* bits of slots for ever */
+	int64_t activated_max, full_from; /* of slots: the latest; as of then all windows are full */
 
 	/* A checkpoint on its way. */
 	struct records *records; /* NULL: none */
@@ -250,11 +252,22 @@ void windows_look(const struct windows *w, struct window_place *place);
 /* Step 0: asks for the key's slot in the index; 1: for the cell; 2: for what is behind its header. */
 void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step);
 /*
- * The values of a slot as of time t >= now - lateness, over what has been entered after `edge` (INT64_MIN:
- * for ever). out: one, or as many as the slot has values.
+ * The values of some slots of one kind of key, as of time t >= now - lateness, over what has been entered.
+ * Each lands in `values` at its place: one value, or as many as the slot has. `edges`: of calendar windows,
+ * by enum agg_calendar. *full counts those of a key beyond its limit.
  */
-void windows_read(struct windows *w, const struct window_place *place, uint32_t slot, int64_t t, int64_t edge,
-		  struct value *out, uint32_t *full);
+struct window_read {
+	uint8_t slot;
+	uint16_t value;
+};
+struct window_ask {
+	int64_t t;
+	const int64_t *edges;
+	struct value *values;
+	uint32_t *full;
+};
+void windows_read(struct windows *w, const struct window_place *place, const struct window_read *reads,
+		  uint32_t count, const struct window_ask *ask);
 /* Adds an entry, the newest by order, behind those of its time, and makes the cell when there is none. Bits
  * that no window can still want are dropped. */
 void windows_enter(struct windows *w, struct window_place *place, const struct window_event *event);
@@ -362,8 +375,9 @@ static inline struct window_cold *cell_cold(const struct windows *w, const struc
 }
 static inline bool entry_counts(const struct window_entry *e, uint32_t slot)
 {
-	return (e->feeds >> slot & 1) && !(e->mark & ENTRY_OUT);
+	return e->feeds >> slot & ~e->mark & 1; /* ENTRY_OUT is the mark's first bit */
 }
+_Static_assert(ENTRY_OUT == 1, "entry_counts");
 static inline bool slot_has_mark(const struct window_slot *s)
 {
 	return s->function == AGG_MIN || s->function == AGG_MAX || s->function == AGG_LAST;
@@ -401,6 +415,7 @@ enum value_status entry_int(const struct window_slot *s, const struct window_ent
 void run_add(const struct window_slot *s, struct window_run *r, const struct window_entry *e, uint32_t index);
 void run_remove(const struct window_slot *s, struct window_run *r, const struct window_entry *e,
 		uint32_t index);
+uint64_t fold_count(const struct window_slot *s, const struct window_cell *cell);
 void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f);
 void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f);
 void fold_add(const struct windows *w, const struct window_slot *s, struct window_cell *cell,

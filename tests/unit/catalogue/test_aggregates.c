@@ -92,8 +92,8 @@ static void aggregates_differ_in_identity_when_they_remember_otherwise(void **st
 		"over: [transfer.out], last: [country, time]",
 		"over: [transfer.out], last: [payee]",
 		"over: [transfer.out], last: payee",
-		"over: [transfer.out], distinct: body.payee",
-		"over: [transfer.out], distinct: country",
+		"over: [transfer.out], distinct: body.payee, within: 1d",
+		"over: [transfer.out], distinct: country, within: 1d",
 		"over: [transfer.out], deviation: base",
 		"over: [transfer.out], mean: base",
 		"over: [transfer.out], count: true",
@@ -219,7 +219,7 @@ static void records_have_a_value_a_field_of_its_type(void **state)
 		"  prev: { over: [card.purchase], last: [time, country, lat, base], before: true }\n"
 		"  since: { over: [transfer.out], last: [time], per: account }\n"
 		"  spread: { over: [card.purchase], deviation: base }\n"
-		"  payees: { over: [transfer.out], distinct: body.payee }\n"
+		"  payees: { over: [transfer.out], distinct: body.payee, within: 1d }\n"
 		"  named: { over: [transfer.out], last: body.payee }\n"
 		"fraud: { rules: { r: { events: [card.purchase], score: 1,\n"
 		"  when: 'has(agg.prev.lat) && agg.prev.lat > 1.0 && event.time - agg.prev.time < "
@@ -378,6 +378,35 @@ static void patterns_keep_what_feeds_their_steps(void **state)
 	assert_int_equal(k.c->interest->type[73].action, INTEREST_DROP);
 	assert_int_equal(k.c->interest->type[0].action, INTEREST_UNKNOWN);
 	assert_int_equal(event_of(k.c, "pattern.p")->subscription_count, 1);
+	compiled_free(&k);
+}
+
+static char *printed(const struct catalogue *c, void (*print)(const struct catalogue *, FILE *))
+{
+	size_t len = 0;
+	char *text = NULL;
+	FILE *f = open_memstream(&text, &len);
+
+	print(c, f);
+	fclose(f);
+	return text;
+}
+
+static void patterns_are_explained(void **state)
+{
+	struct compiled k = compile_good(takeover_yaml);
+	char *interest = printed(k.c, catalogue_interest_print),
+	     *summary = printed(k.c, catalogue_summary_print);
+
+	(void)state;
+	assert_non_null(strstr(interest, "patterns takeover\n")); /* stepup feeds nothing else */
+	assert_null(strstr(interest, "takeover.1"));		  /* steps are no aggregates to a reader */
+	assert_null(strstr(interest, "pattern.takeover"));	  /* no frame has that type */
+	assert_non_null(strstr(summary, "event types           5\n"));
+	assert_non_null(strstr(
+		summary, "aggregates            2\npatterns              1\n  steps               3\n"));
+	free(interest);
+	free(summary);
 	compiled_free(&k);
 }
 
@@ -583,6 +612,7 @@ int main(void)
 		cmocka_unit_test(patterns_become_steps_and_a_type_of_their_own),
 		cmocka_unit_test(patterns_are_completed_by_the_types_of_the_last_step),
 		cmocka_unit_test(patterns_keep_what_feeds_their_steps),
+		cmocka_unit_test(patterns_are_explained),
 		cmocka_unit_test(patterns_any_means_real_types_only),
 		cmocka_unit_test(patterns_count_their_steps_against_the_aggregates),
 		cmocka_unit_test(patterns_come_back_from_the_blob),

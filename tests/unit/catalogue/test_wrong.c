@@ -248,6 +248,8 @@ static const struct row {
 	  "'payee'?\n" },
 	{ "per_double", "aggregates: { x: { over: [debit], count: true, per: body.lat, keys: 3 } }\n",
 	  "b.yaml:1:53: found 'body.lat', which is double; expected a body field of another type\n" },
+	{ "per_list_of_currency_alone", "aggregates: { x: { over: [debit], count: true, per: [currency] } }\n",
+	  "b.yaml:1:53: found 'currency' without customer, account or card; expected [customer, currency, ..]\n" },
 	{ "per_currency_of_nobody",
 	  "aggregates: { x: { over: [debit], count: true, per: [currency, body.payee], keys: 3 } }\n",
 	  "b.yaml:1:53: found 'currency' without customer, account or card; expected [customer, currency, "

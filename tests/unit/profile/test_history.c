@@ -15,10 +15,12 @@
 
 #include <cmocka.h>
 
+#include <math.h>
 #include <profile/history.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define S INT64_C(1000000000)
 #define MINUTE (60 * S)
@@ -79,55 +81,189 @@ static bool chance(uint32_t percent)
 
 /* ---- aggregates that catalogues are made of ---- */
 
+/* Further kinds of keys: two at most of a customer's payees, four at most of the bank's. */
+enum { PER_PAYEE = PER_COUNT, PER_CURRENCY, PER_BANK_PAYEE, PER_ACCOUNT_CARD, PER_KINDS };
+static const uint32_t keys_max_of[PER_KINDS] = { [PER_PAYEE] = 2, [PER_BANK_PAYEE] = 4 };
+
+enum { BODY_N, BODY_PAYEE, BODY_D, BODY_FLAG, BODY_AT, BODY_TEXT, BODY_COUNT };
+static const struct cat_field body_fields[BODY_COUNT] = {
+	{ "n", TYPE_INT },     { "payee", TYPE_STRING }, { "d", TYPE_DOUBLE },
+	{ "flag", TYPE_BOOL }, { "at", TYPE_TIMESTAMP }, { "text", TYPE_STRING },
+};
+
+enum { RECORD_FIELDS = 4 };
 struct definition {
 	enum agg_function function;
 	enum agg_field field;
-	enum agg_per per;
+	int per;
 	int64_t within;
 	bool before;
 	int where;
+	enum agg_calendar calendar;
+	int body;
+	int more; /* further values of a `last` */
+	struct {
+		enum agg_field field;
+		int body;
+	} record[RECORD_FIELDS];
 };
 
 static const struct definition universe[] = {
-	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 10 * MINUTE, false, WHERE_NONE },
-	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 1 * S, false, WHERE_NONE },
-	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, true, WHERE_NONE },
-	{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, 30 * DAY, false, WHERE_LARGE },
-	{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 1 * DAY, false, WHERE_NONE },
-	{ AGG_SUM, AGGF_BASE, PER_CUSTOMER, 7 * DAY, true, WHERE_NONE },
-	{ AGG_SUM, AGGF_BASE, PER_CUSTOMER, 0, false, WHERE_ABROAD },
-	{ AGG_SUM, AGGF_AMOUNT, PER_CARD, 1 * HOUR, true, WHERE_TOUCHED },
-	{ AGG_SUM, AGGF_BALANCE, PER_ACCOUNT, 1 * HOUR, false, WHERE_NONE },
-	{ AGG_MEAN, AGGF_BASE, PER_CUSTOMER, 30 * DAY, true, WHERE_NONE },
-	{ AGG_MEAN, AGGF_AMOUNT, PER_ACCOUNT, 0, false, WHERE_NONE },
-	{ AGG_MEAN, AGGF_BALANCE, PER_CUSTOMER, 1 * DAY, false, WHERE_ERROR },
-	{ AGG_MIN, AGGF_AMOUNT, PER_CUSTOMER, 7 * DAY, false, WHERE_NONE },
-	{ AGG_MIN, AGGF_BASE, PER_ACCOUNT, 0, true, WHERE_LARGE },
-	{ AGG_MIN, AGGF_BALANCE, PER_ACCOUNT, 1 * DAY, false, WHERE_NONE },
-	{ AGG_MAX, AGGF_AMOUNT, PER_CARD, 1 * DAY, true, WHERE_NONE },
-	{ AGG_MAX, AGGF_BASE, PER_CUSTOMER, 1 * HOUR, false, WHERE_NONE },
-	{ AGG_MAX, AGGF_AMOUNT, PER_CUSTOMER, 0, false, WHERE_NONE },
-	{ AGG_LAST, AGGF_COUNTRY, PER_CUSTOMER, 0, true, WHERE_NONE },
-	{ AGG_LAST, AGGF_BASE, PER_ACCOUNT, 7 * DAY, false, WHERE_NONE },
-	{ AGG_LAST, AGGF_TIME, PER_CARD, 1 * DAY, true, WHERE_NONE },
-	{ AGG_LAST, AGGF_MCC, PER_CUSTOMER, 10 * MINUTE, false, WHERE_TOUCHED },
-	{ AGG_LAST, AGGF_CURRENCY, PER_ACCOUNT, 0, false, WHERE_NONE },
-	{ AGG_LAST, AGGF_CUSTOMER, PER_ACCOUNT, 30 * DAY, true, WHERE_NONE },
-	{ AGG_LAST, AGGF_TOUCHPOINT, PER_CUSTOMER, 1 * DAY, true, WHERE_NONE },
-	{ AGG_LAST, AGGF_AMOUNT, PER_CARD, 0, false, WHERE_NONE },
-	{ AGG_LAST, AGGF_BALANCE, PER_ACCOUNT, 30 * DAY, false, WHERE_NONE },
-	{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, 30 * DAY, true, WHERE_NONE },
-	{ AGG_MAX, AGGF_TIME, PER_CUSTOMER, 30 * DAY, false, WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 10 * MINUTE, false, .where = WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 1 * S, false, .where = WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, true, .where = WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, 30 * DAY, false, .where = WHERE_LARGE },
+	{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 1 * DAY, false, .where = WHERE_NONE },
+	{ AGG_SUM, AGGF_BASE, PER_CUSTOMER, 7 * DAY, true, .where = WHERE_NONE },
+	{ AGG_SUM, AGGF_BASE, PER_CUSTOMER, 0, false, .where = WHERE_ABROAD },
+	{ AGG_SUM, AGGF_AMOUNT, PER_CARD, 1 * HOUR, true, .where = WHERE_TOUCHED },
+	{ AGG_SUM, AGGF_BALANCE, PER_ACCOUNT, 1 * HOUR, false, .where = WHERE_NONE },
+	{ AGG_MEAN, AGGF_BASE, PER_CUSTOMER, 30 * DAY, true, .where = WHERE_NONE },
+	{ AGG_MEAN, AGGF_AMOUNT, PER_ACCOUNT, 0, false, .where = WHERE_NONE },
+	{ AGG_MEAN, AGGF_BALANCE, PER_CUSTOMER, 1 * DAY, false, .where = WHERE_ERROR },
+	{ AGG_MIN, AGGF_AMOUNT, PER_CUSTOMER, 7 * DAY, false, .where = WHERE_NONE },
+	{ AGG_MIN, AGGF_BASE, PER_ACCOUNT, 0, true, .where = WHERE_LARGE },
+	{ AGG_MIN, AGGF_BALANCE, PER_ACCOUNT, 1 * DAY, false, .where = WHERE_NONE },
+	{ AGG_MAX, AGGF_AMOUNT, PER_CARD, 1 * DAY, true, .where = WHERE_NONE },
+	{ AGG_MAX, AGGF_BASE, PER_CUSTOMER, 1 * HOUR, false, .where = WHERE_NONE },
+	{ AGG_MAX, AGGF_AMOUNT, PER_CUSTOMER, 0, false, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_COUNTRY, PER_CUSTOMER, 0, true, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_BASE, PER_ACCOUNT, 7 * DAY, false, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_TIME, PER_CARD, 1 * DAY, true, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_MCC, PER_CUSTOMER, 10 * MINUTE, false, .where = WHERE_TOUCHED },
+	{ AGG_LAST, AGGF_CURRENCY, PER_ACCOUNT, 0, false, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_CUSTOMER, PER_ACCOUNT, 30 * DAY, true, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_TOUCHPOINT, PER_CUSTOMER, 1 * DAY, true, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_AMOUNT, PER_CARD, 0, false, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_BALANCE, PER_ACCOUNT, 30 * DAY, false, .where = WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, 30 * DAY, true, .where = WHERE_NONE },
+	{ AGG_MAX, AGGF_TIME, PER_CUSTOMER, 30 * DAY, false, .where = WHERE_NONE },
+	{ AGG_DEVIATION, AGGF_AMOUNT, PER_CUSTOMER, 7 * DAY, false, .where = WHERE_NONE },
+	{ AGG_DEVIATION, AGGF_BASE, PER_ACCOUNT, 0, true, .where = WHERE_NONE },
+	{ AGG_DEVIATION, AGGF_BODY, PER_CUSTOMER, DAY, true, WHERE_NONE, .body = BODY_N },
+	{ AGG_DISTINCT, AGGF_BODY, PER_ACCOUNT, DAY, false, WHERE_NONE, .body = BODY_PAYEE },
+	{ AGG_DISTINCT, AGGF_COUNTRY, PER_CUSTOMER, 30 * DAY, true, .where = WHERE_NONE },
+	{ AGG_DISTINCT, AGGF_BODY, PER_CUSTOMER, HOUR, false, WHERE_NONE, .body = BODY_D },
+	{ AGG_DISTINCT, AGGF_BASE, PER_ACCOUNT, 7 * DAY, false, .where = WHERE_TOUCHED },
+	{ AGG_DISTINCT, AGGF_AMOUNT, PER_CUSTOMER, 0, false, WHERE_NONE, .calendar = CALENDAR_MONTH },
+	{ AGG_SUM, AGGF_BODY, PER_CUSTOMER, DAY, false, WHERE_NONE, .body = BODY_N },
+	{ AGG_MEAN, AGGF_BODY, PER_ACCOUNT, 0, false, WHERE_NONE, .body = BODY_N },
+	{ AGG_MIN, AGGF_BODY, PER_CARD, 7 * DAY, true, WHERE_NONE, .body = BODY_N },
+	{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, WHERE_NONE, .calendar = CALENDAR_DAY },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, true, WHERE_NONE, .calendar = CALENDAR_WEEK },
+	{ AGG_MAX, AGGF_AMOUNT, PER_CUSTOMER, 0, false, WHERE_NONE, .calendar = CALENDAR_MONTH },
+	{ AGG_LAST, AGGF_AMOUNT, PER_ACCOUNT, 0, true, WHERE_NONE, .calendar = CALENDAR_DAY },
+	{ AGG_DEVIATION, AGGF_AMOUNT, PER_ACCOUNT, 0, true, WHERE_NONE, .calendar = CALENDAR_WEEK },
+	{ AGG_LAST, AGGF_TIME, PER_CUSTOMER, 0, true, WHERE_TOUCHED, .more = 4,
+	  .record = { { AGGF_COUNTRY, 0 },
+		      { AGGF_BODY, BODY_D },
+		      { AGGF_BODY, BODY_TEXT },
+		      { AGGF_BASE, 0 } } },
+	{ AGG_LAST, AGGF_BODY, PER_ACCOUNT, DAY, false, WHERE_NONE, .body = BODY_TEXT, .more = 3,
+	  .record = { { AGGF_BODY, BODY_FLAG }, { AGGF_BODY, BODY_AT }, { AGGF_MCC, 0 } } },
+	{ AGG_LAST, AGGF_BODY, PER_CARD, 0, false, WHERE_NONE, .body = BODY_N },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_PAYEE, 30 * DAY, true, .where = WHERE_NONE },
+	{ AGG_LAST, AGGF_TIME, PER_PAYEE, 0, false, .where = WHERE_NONE },
+	{ AGG_SUM, AGGF_BASE, PER_PAYEE, HOUR, false, .where = WHERE_LARGE },
+	{ AGG_SUM, AGGF_AMOUNT, PER_CURRENCY, DAY, false, .where = WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_CURRENCY, 0, false, WHERE_NONE, .calendar = CALENDAR_DAY },
+	{ AGG_DISTINCT, AGGF_CUSTOMER, PER_BANK_PAYEE, DAY, false, .where = WHERE_NONE },
+	{ AGG_SUM, AGGF_BALANCE, PER_BANK_PAYEE, 0, true, .where = WHERE_NONE },
+	{ AGG_MEAN, AGGF_AMOUNT, PER_ACCOUNT_CARD, 7 * DAY, true, .where = WHERE_NONE },
+	{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT_CARD, 0, false, .where = WHERE_ABROAD },
+	/* steps of patterns: below, by STEP_FIRST + n */
+	{ AGG_STEP, AGGF_NONE, PER_CUSTOMER, 30 * MINUTE, false, .where = WHERE_NONE },
+	{ AGG_STEP, AGGF_NONE, PER_CUSTOMER, 30 * MINUTE, false, .where = WHERE_LARGE },
+	{ AGG_STEP, AGGF_NONE, PER_CUSTOMER, 30 * MINUTE, false, .where = WHERE_TOUCHED },
+	{ AGG_STEP, AGGF_NONE, PER_CUSTOMER, 30 * MINUTE, false, .where = WHERE_ABROAD },
+	{ AGG_STEP, AGGF_NONE, PER_ACCOUNT, DAY, false, .where = WHERE_ABROAD },
+	{ AGG_STEP, AGGF_NONE, PER_PAYEE, HOUR, false, .where = WHERE_NONE },
+	{ AGG_STEP, AGGF_NONE, PER_PAYEE, HOUR, false, .where = WHERE_TOUCHED },
+	{ AGG_STEP, AGGF_NONE, PER_PAYEE, HOUR, false, .where = WHERE_ERROR },
 };
-enum { UNIVERSE = sizeof universe / sizeof *universe, TYPES = 5 };
+enum { UNIVERSE = sizeof universe / sizeof *universe, TYPES = 5, STEP_FIRST = UNIVERSE - 8 };
+_Static_assert((int)UNIVERSE <= 72, "at most AGGREGATES_MAX of them are in one catalogue");
+
+static const struct {
+	int per, count, steps[4], times[4], unless;
+	int64_t within;
+} patterns[] = {
+	{ PER_CUSTOMER,
+	  3,
+	  { STEP_FIRST, STEP_FIRST + 1, STEP_FIRST + 2 },
+	  { 1, 2, 1 },
+	  STEP_FIRST + 3,
+	  30 * MINUTE },
+	{ PER_ACCOUNT, 1, { STEP_FIRST + 4 }, { 3 }, -1, DAY },
+	{ PER_PAYEE, 2, { STEP_FIRST + 5, STEP_FIRST + 6 }, { 1, 1 }, STEP_FIRST + 7, HOUR },
+};
+enum { PATTERNS = sizeof patterns / sizeof *patterns, VALUES = AGGREGATE_VALUES_MAX };
 
 struct test_catalogue {
 	struct catalogue c;
 	struct cat_aggregate aggregates[UNIVERSE];
+	struct cat_agg_value values[VALUES];
+	struct cat_key keys[PER_KINDS];
+	struct cat_field fields[BODY_COUNT];
+	struct cat_pattern patterns[PATTERNS];
+	int pattern_of[PATTERNS], field_of[BODY_COUNT]; /* number in the catalogue -> ours; ours -> number */
 	struct value constants[UNIVERSE];
 	struct cat_event events[TYPES];
 	int of[UNIVERSE]; /* catalogue index -> universe */
 };
+
+/* Kinds of keys and body fields, in an order of their own in each catalogue. */
+static void names_make(struct test_catalogue *t)
+{
+	static const struct cat_key kinds[PER_KINDS] = {
+		[PER_PAYEE] = { .part_count = 2,
+				.parts = { { KEY_PART_CUSTOMER, 0 }, { KEY_PART_BODY, 0 } } },
+		[PER_CURRENCY] = { .part_count = 2,
+				   .parts = { { KEY_PART_CUSTOMER, 0 }, { KEY_PART_CURRENCY, 0 } } },
+		[PER_BANK_PAYEE] = { .part_count = 1, .parts = { { KEY_PART_BODY, 0 } } },
+		[PER_ACCOUNT_CARD] = { .part_count = 2,
+				       .parts = { { KEY_PART_ACCOUNT, 0 }, { KEY_PART_CARD, 0 } } },
+	};
+	int first = (int)below(BODY_COUNT);
+
+	for (int i = 0; i < BODY_COUNT; i++) {
+		t->field_of[i] = (first + i) % BODY_COUNT;
+		t->fields[t->field_of[i]] = body_fields[i];
+	}
+	for (int k = PER_COUNT; k < PER_KINDS; k++) {
+		t->keys[k] = kinds[k];
+		t->keys[k].keys_max = keys_max_of[k];
+		t->keys[k].identity = (struct hash128){ .low = (uint64_t)k, .high = 5 };
+		for (int i = 0; i < kinds[k].part_count; i++)
+			if (kinds[k].parts[i].kind == KEY_PART_BODY)
+				t->keys[k].parts[i].field = (uint16_t)t->field_of[BODY_PAYEE];
+	}
+	t->c.key_count = PER_KINDS;
+	t->c.keys = t->keys;
+	t->c.field_count = BODY_COUNT;
+	t->c.fields = t->fields;
+	t->c.agg_values = t->values;
+	t->c.patterns = t->patterns;
+	t->c.aggregates = t->aggregates;
+	t->c.event_count = TYPES;
+	t->c.events = t->events;
+}
+
+static enum value_type result_type(enum agg_function function, enum agg_field field, int body)
+{
+	if (function == AGG_MEAN || function == AGG_DEVIATION)
+		return TYPE_DOUBLE;
+	if (function == AGG_LAST && field == AGGF_BODY)
+		return body_fields[body].type;
+	return function == AGG_LAST && field == AGGF_TIME ? TYPE_TIMESTAMP : TYPE_INT;
+}
+
+/* Field and type of the n-th value of an aggregate of the universe. */
+static enum agg_field value_field(const struct definition *d, int n, int *body)
+{
+	*body = n ? d->record[n - 1].body : d->body;
+	return n ? d->record[n - 1].field : d->field;
+}
 
 static void aggregate_make(struct test_catalogue *t, int i, int u)
 {
@@ -139,48 +275,96 @@ static void aggregate_make(struct test_catalogue *t, int i, int u)
 		.name = "a",
 		.function = d->function,
 		.field = d->field,
-		.per = d->per,
+		.body_field = (uint16_t)t->field_of[d->body],
+		.per = (uint8_t)d->per,
+		.calendar = (uint8_t)d->calendar,
 		.within_ns = d->within,
 		.before = d->before,
 		.has_where = d->where != WHERE_NONE,
 		.where = { .constants = &t->constants[i], .constant_count = 1 },
-		.type = d->function == AGG_MEAN				   ? TYPE_DOUBLE
-			: d->function == AGG_LAST && d->field == AGGF_TIME ? TYPE_TIMESTAMP
-									   : TYPE_INT,
+		.type = result_type(d->function, d->field, d->body),
 		.identity = { .low = (uint64_t)u + 1, .high = 77 },
-		.value_first = (uint16_t)i,
-		.value_count = 1,
+		.value_first = t->c.agg_value_count,
+		.value_count = (uint16_t)(d->function == AGG_STEP ? 0 : 1 + d->more),
 	};
+	for (int n = 0; n < t->aggregates[i].value_count; n++) {
+		int body;
+		enum agg_field field = value_field(d, n, &body);
+		t->values[t->c.agg_value_count++] =
+			(struct cat_agg_value){ .field = field,
+						.body_field = (uint16_t)t->field_of[body],
+						.type = result_type(d->function, field, body) };
+	}
+	t->c.aggregate_count = (uint16_t)(i + 1);
+	for (int e = 0; e < TYPES; e++) {
+		uint64_t bit = UINT64_C(1) << i;
+		t->events[e].feeds |= (u + e) % 3 != 0 ? bit : 0; /* `over` is fixed */
+		t->events[e].reads |= d->function != AGG_STEP && chance(80) ? bit : 0;
+	}
 }
 
-/* Each universe aggregate is in with the given chance, in a random order. `over` of an aggregate is fixed. */
+static int aggregate_find(const struct test_catalogue *t, int u)
+{
+	for (int i = 0; i < t->c.aggregate_count; i++)
+		if (t->of[i] == u)
+			return i;
+	return -1;
+}
+
+static int aggregate_have(struct test_catalogue *t, int u)
+{
+	int i = aggregate_find(t, u);
+
+	if (i < 0)
+		aggregate_make(t, i = t->c.aggregate_count, u);
+	return i;
+}
+
+static void pattern_make(struct test_catalogue *t, int p)
+{
+	struct cat_pattern *pattern = &t->patterns[t->c.pattern_count];
+
+	t->pattern_of[t->c.pattern_count] = p;
+	*pattern = (struct cat_pattern){ .per = (uint8_t)patterns[p].per,
+					 .step_count = (uint8_t)patterns[p].count,
+					 .unless = -1,
+					 .within_ns = patterns[p].within };
+	for (int i = 0; i < patterns[p].count; i++) {
+		pattern->steps[i].aggregate = (uint16_t)aggregate_have(t, patterns[p].steps[i]);
+		pattern->steps[i].times = (uint16_t)patterns[p].times[i];
+	}
+	if (patterns[p].unless >= 0)
+		pattern->unless = (int16_t)aggregate_have(t, patterns[p].unless);
+	int last = pattern->steps[patterns[p].count - 1].aggregate;
+	for (int e = 0; e < TYPES; e++)
+		if (t->events[e].feeds >> last & 1)
+			t->events[e].completes |= 1u << t->c.pattern_count;
+	t->c.pattern_count++;
+}
+
+/* Each universe aggregate is in with the given chance, in a random order; patterns with all their steps. */
 static struct test_catalogue *catalogue_make(uint32_t percent)
 {
 	struct test_catalogue *t = calloc(1, sizeof *t);
-	int n = 0, order[UNIVERSE];
+	int order[STEP_FIRST];
 
 	assert_non_null(t);
-	for (int i = 0; i < UNIVERSE; i++)
+	names_make(t);
+	for (int i = 0; i < TYPES; i++)
+		t->events[i] = (struct cat_event){ .name = "t", .code = (uint16_t)(10 + i) };
+	for (int i = 0; i < STEP_FIRST; i++)
 		order[i] = i;
-	for (int i = UNIVERSE - 1; i > 0; i--) {
+	for (int i = STEP_FIRST - 1; i > 0; i--) {
 		int j = (int)below((uint64_t)i + 1), swap = order[i];
 		order[i] = order[j];
 		order[j] = swap;
 	}
-	for (int i = 0; i < UNIVERSE; i++)
-		if (chance(percent))
-			aggregate_make(t, n++, order[i]);
-	t->c.aggregate_count = (uint16_t)n;
-	t->c.aggregates = t->aggregates;
-	t->c.event_count = TYPES;
-	t->c.events = t->events;
-	for (int i = 0; i < TYPES; i++) {
-		t->events[i] = (struct cat_event){ .name = "t", .code = (uint16_t)(10 + i) };
-		for (int a = 0; a < n; a++) {
-			t->events[i].feeds |= (uint64_t)((t->of[a] + i) % 3 != 0) << a;
-			t->events[i].reads |= (uint64_t)chance(80) << a;
-		}
-	}
+	for (int i = 0; i < STEP_FIRST; i++)
+		if (chance(percent) && t->c.aggregate_count < AGGREGATES_MAX - 8)
+			aggregate_make(t, t->c.aggregate_count, order[i]);
+	for (int p = 0; p < PATTERNS; p++)
+		if (chance(60))
+			pattern_make(t, p);
 	return t;
 }
 
@@ -192,7 +376,8 @@ struct fact {
 	enum value_status base_status;
 	uint16_t currency, country, mcc;
 	uint8_t touchpoint;
-	bool out, feeds[UNIVERSE];
+	struct value body[BODY_COUNT]; /* by our numbers; strings are literals */
+	bool out, ref, feeds[UNIVERSE];
 };
 
 struct list {
@@ -203,6 +388,7 @@ struct list {
 struct twin_ref {
 	char name[24];
 	int64_t seen;
+	uint64_t order_first;
 	int part_count;
 	struct {
 		enum event_stage stage;
@@ -217,8 +403,28 @@ struct twin_ref {
 
 enum { CUSTOMERS = 5, ACCOUNTS = 4, CARDS = 4, KEYS_COUNT = 6 };
 
+/* All that ever happened to one key, and of a bounded one up to when that may not be all. */
+struct twin_key {
+	int per, customer; /* 0: it is no part */
+	char name[48], owner[24];
+	struct list facts;
+	int64_t gone;
+	uint64_t used; /* bounded: order of its latest event */
+};
+
+struct twin_owner {
+	int per, customer;
+	char name[24];
+	int64_t gone;
+};
+
+enum { TWIN_KEYS_MAX = 512 };
+
 struct twin {
-	struct list lists[PER_COUNT][KEYS_COUNT]; /* key 0: nobody, unused */
+	struct twin_key keys[TWIN_KEYS_MAX];
+	struct twin_owner owners[TWIN_KEYS_MAX];
+	int key_count, owner_count;
+	uint64_t keys_evicted;
 	struct list all;
 	struct twin_ref *refs;
 	size_t ref_count;
@@ -246,9 +452,8 @@ static void twin_free(struct twin *t)
 	for (size_t i = 0; i < t->all.count; i++)
 		free(t->all.facts[i]);
 	free(t->all.facts);
-	for (int per = 0; per < PER_COUNT; per++)
-		for (int key = 0; key < KEYS_COUNT; key++)
-			free(t->lists[per][key].facts);
+	for (int i = 0; i < t->key_count; i++)
+		free(t->keys[i].facts.facts);
 	free(t->refs);
 	free(t);
 }
@@ -273,7 +478,7 @@ static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_
 	t->started = true;
 }
 
-static enum value_status fact_field(const struct fact *f, enum agg_field field, int64_t *v)
+static enum value_status fact_field(const struct fact *f, enum agg_field field, int body, int64_t *v)
 {
 	switch (field) {
 	case AGGF_AMOUNT:
@@ -304,64 +509,204 @@ static enum value_status fact_field(const struct fact *f, enum agg_field field, 
 		*v = (int64_t)f->customer;
 		return VALUE_OK;
 	default:
-		fail();
-		return VALUE_ERROR;
+		assert_int_equal(field, AGGF_BODY);
+		*v = f->body[body].i;
+		return (enum value_status)f->body[body].status;
 	}
 }
 
-/* From scratch, over every fact of the key. `self`: the event's own fact, or NULL. */
-static struct value twin_value(const struct twin *t, int u, enum value_type type, const struct list *l,
-			       int64_t time, const struct fact *self)
+/* ---- zones: offsets and jumps are whole quarters of an hour, so quarters are all that has to be tried ----
+ */
+
+#define EPOCH_S (EPOCH / S)
+static const int64_t summer_from[] = { INT64_MIN, EPOCH_S - EPOCH_S % 86400 + 3600,
+				       EPOCH_S - EPOCH_S % 86400 + 20 * 86400 + 3600,
+				       EPOCH_S - EPOCH_S % 86400 + 40 * 86400 + 3600 };
+static const int32_t summer_offset[] = { 3600, 7200, 3600, 7200 };
+/* clocks jump at midnight: forward over it, and back over it */
+static const int64_t midnight_from[] = { INT64_MIN, EPOCH_S - EPOCH_S % 86400 + 10 * 86400 + 3 * 3600,
+					 EPOCH_S - EPOCH_S % 86400 + 15 * 86400 + 2 * 3600 + 1800,
+					 EPOCH_S - EPOCH_S % 86400 + 16 * 86400 + 3 * 3600,
+					 EPOCH_S - EPOCH_S % 86400 + 21 * 86400 + 2 * 3600 };
+static const int32_t midnight_offset[] = { -3 * 3600, -2 * 3600, -3 * 3600, -2 * 3600, -3 * 3600 };
+static const int64_t always_from[] = { INT64_MIN };
+static const int32_t east[] = { 14 * 3600 }, west[] = { -11 * 3600 };
+static const struct zone zones[] = {
+	{ "Summer", 4, summer_from, summer_offset },
+	{ "Midnight", 5, midnight_from, midnight_offset },
+	{ "East", 1, always_from, east },
+	{ "West", 1, always_from, west },
+};
+enum { ZONES = sizeof zones / sizeof *zones };
+
+static int64_t local_of(const struct zone *zone, int64_t s)
 {
+	return s + (zone ? zone_offset_s(zone, s) : 0);
+}
+
+static bool begins(enum agg_calendar calendar, int64_t day)
+{
+	time_t s = day * 86400;
+	struct tm tm;
+
+	gmtime_r(&s, &tm);
+	return calendar == CALENDAR_DAY || (calendar == CALENDAR_WEEK ? tm.tm_wday == 1 : tm.tm_mday == 1);
+}
+
+/* The last entry that is not in: by trying days backwards, and quarters of an hour for their midnight. */
+static int64_t twin_edge(enum agg_calendar calendar, const struct zone *zone, int64_t t)
+{
+	int64_t s = zone_second(t);
+
+	for (int64_t day = local_of(zone, s) / 86400 + 1;; day--) {
+		if (!begins(calendar, day))
+			continue;
+		int64_t first = (day - 2) * 86400;
+		while (local_of(zone, first) < day * 86400)
+			first += 900;
+		if (first <= s)
+			return first * S - 1;
+	}
+}
+
+/* Of the sample, from all pairs: the sum of squared differences is n sum(x^2) - sum(x)^2. */
+static double twin_deviation(const int64_t *x, int64_t n)
+{
+	unsigned __int128 low = 0;
+	uint64_t high = 0;
+	int shift = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = i + 1; j < n; j++) {
+			__int128 d = (__int128)x[i] - x[j];
+			unsigned __int128 square = (unsigned __int128)d * (unsigned __int128)d;
+			low += square;
+			high += low < square;
+		}
+	for (; high || low >> 64; shift++) {
+		low = low >> 1 | (low & 1) | (unsigned __int128)(high & 1) << 127;
+		high >>= 1;
+	}
+	double over = (double)(uint64_t)low;
+	for (; shift; shift--)
+		over *= 2;
+	return sqrt(over / (double)((__int128)n * (n - 1)));
+}
+
+static bool same(const struct definition *d, const struct fact *a, const struct fact *b)
+{
+	int64_t x = 0, y = 0;
+
+	fact_field(a, d->field, d->body, &x);
+	fact_field(b, d->field, d->body, &y);
+	if (d->field != AGGF_BODY || body_fields[d->body].type == TYPE_INT)
+		return x == y;
+	const struct value *p = &a->body[d->body], *q = &b->body[d->body];
+	if (p->type == TYPE_STRING)
+		return p->bytes == q->bytes && memcmp(p->s, q->s, p->bytes) == 0;
+	return p->type == TYPE_DOUBLE ? p->d == q->d || (p->d != p->d && q->d != q->d) : p->i == q->i;
+}
+
+static int64_t distinct_of(const struct definition *d, const struct fact **inside, int64_t n)
+{
+	int64_t distinct = 0;
+
+	for (int64_t i = 0; i < n; i++) {
+		bool seen = false;
+		for (int64_t j = 0; j < i && !seen; j++)
+			seen = same(d, inside[i], inside[j]);
+		distinct += !seen;
+	}
+	return distinct;
+}
+
+static struct value last_of(const struct fact *f, enum agg_field field, int body)
+{
+	struct value v = { .type = (uint8_t)result_type(AGG_LAST, field, body), .status = VALUE_NO_DATA };
+
+	if (!f)
+		return v;
+	v.status = (uint8_t)fact_field(f, field, body, &v.i);
+	if (field == AGGF_BODY && v.type == TYPE_STRING) {
+		v.bytes = f->body[body].bytes;
+		if (v.status == VALUE_OK && v.bytes > 64)
+			v.status = VALUE_ERROR;
+	}
+	return v;
+}
+
+/* From scratch, over every fact of the key. `self`: the event's own fact, or NULL. */
+static void twin_value(const struct twin *t, int u, enum value_type type, const struct twin_key *key,
+		       int64_t gone, int64_t time, const struct zone *zone, const struct fact *self,
+		       struct value *result)
+{
+	static const struct fact *inside[4000];
+	static int64_t values[4000];
 	const struct definition *d = &universe[u];
 	struct value out = { .type = (uint8_t)type, .status = VALUE_NO_DATA };
 	int64_t count = 0, n = 0, extreme = 0;
+	int64_t edge = d->calendar ? twin_edge(d->calendar, zone, time)
+		       : d->within ? time - d->within
+				   : INT64_MIN;
+	bool lasting = edge == INT64_MIN, young = !lasting && edge + (d->calendar != 0) < t->activated[u];
 	__int128 sum = 0;
-	bool error = false;
+	bool error = false, none = time < t->floor || young || gone > edge;
 	const struct fact *last = NULL;
 
-	if (!l || time < t->floor)
-		return out;
-	if (d->within && time - d->within < t->activated[u])
-		return out;
-	for (size_t i = 0; i < l->count; i++) {
-		const struct fact *f = l->facts[i];
-		int64_t v;
+	for (size_t i = 0; key && !none && i < key->facts.count; i++) {
+		const struct fact *f = key->facts.facts[i];
+		int64_t v = 0;
 		if (!f->feeds[u] || f->out || f->time > time || (d->before && f == self))
 			continue;
-		if (d->within ? f->time <= time - d->within : f->time < t->activated[u])
+		if (lasting ? f->time < t->activated[u] : f->time <= edge)
 			continue;
 		count++;
 		if (!last || f->time > last->time || (f->time == last->time && f->order > last->order))
 			last = f;
 		if (d->field == AGGF_NONE)
 			continue;
-		enum value_status status = fact_field(f, d->field, &v);
+		enum value_status status = fact_field(f, d->field, d->body, &v);
 		error |= status == VALUE_ERROR;
 		if (status != VALUE_OK)
 			continue;
-		sum += v;
+		inside[n] = f;
+		values[n] = v;
+		sum += d->field == AGGF_BODY && d->function == AGG_DISTINCT ? 0 : v;
 		if (n++ == 0 || (d->function == AGG_MIN ? v < extreme : v > extreme))
 			extreme = v;
 	}
-	out.status = VALUE_OK;
-	if (d->function == AGG_COUNT_OF) {
+	if (d->function == AGG_LAST) {
+		for (int k = 0; k <= d->more; k++) {
+			int body;
+			enum agg_field field = value_field(d, k, &body);
+			result[k] = last_of(last, field, body);
+			if (result[k].status == VALUE_OK && result[k].type == TYPE_STRING)
+				result[k].s = last->body[body].s;
+		}
+		return;
+	}
+	out.status = none ? VALUE_NO_DATA : VALUE_OK;
+	if (none) {
+		/* nothing is known */
+	} else if (d->function == AGG_COUNT_OF) {
 		out.i = count;
-	} else if (d->function == AGG_LAST) {
-		out.status = last ? (uint8_t)fact_field(last, d->field, &out.i) : VALUE_NO_DATA;
 	} else if (error) {
 		out.status = VALUE_ERROR;
 	} else if (d->function == AGG_SUM) {
 		out.status = sum > INT64_MAX || sum < INT64_MIN ? VALUE_ERROR : VALUE_OK;
 		out.i = (int64_t)sum;
-	} else if (n == 0) {
+	} else if (d->function == AGG_DISTINCT) {
+		out.i = distinct_of(d, inside, n);
+	} else if (n == 0 || (n == 1 && d->function == AGG_DEVIATION)) {
 		out.status = VALUE_NO_DATA;
 	} else if (d->function == AGG_MEAN) {
 		out.d = (double)sum / (double)n;
+	} else if (d->function == AGG_DEVIATION) {
+		out.d = twin_deviation(values, n);
 	} else {
 		out.i = extreme;
 	}
-	return out;
+	*result = out;
 }
 
 static __int128 half_even(__int128 product, int64_t by)
@@ -398,6 +743,7 @@ static struct twin_ref *twin_ref_add(struct twin *t, const char *name, uint64_t 
 	memset(ref, 0, sizeof *ref);
 	snprintf(ref->name, sizeof ref->name, "%s", name);
 	ref->seen = t->now;
+	ref->order_first = t->order + 1;
 	return ref;
 }
 
@@ -459,7 +805,177 @@ struct test_event {
 	struct history_event e;
 	char ref[24], of[24], card[24];
 	int customer, account, card_key; /* 0 = none */
+	const struct zone *zone;
+	struct value body[BODY_COUNT]; /* by our numbers */
 };
+
+/* ---- keys ---- */
+
+/* The key of a kind that an event has; false: none. */
+static bool key_name(const struct test_event *te, int per, struct twin_key *out)
+{
+	const struct value *payee = &te->body[BODY_PAYEE];
+	const char *pay = payee->status == VALUE_OK ? payee->s : NULL;
+
+	*out = (struct twin_key){ .per = per, .gone = INT64_MIN };
+	switch (per) {
+	case PER_CUSTOMER:
+		snprintf(out->name, sizeof out->name, "%d", te->customer);
+		out->customer = te->customer;
+		return te->customer;
+	case PER_ACCOUNT:
+		snprintf(out->name, sizeof out->name, "%d", te->account);
+		return te->account;
+	case PER_CARD:
+		snprintf(out->name, sizeof out->name, "%d", te->card_key);
+		return te->card_key;
+	case PER_PAYEE:
+		snprintf(out->name, sizeof out->name, "%d %.20s", te->customer, pay ? pay : "");
+		snprintf(out->owner, sizeof out->owner, "%d", te->customer);
+		out->customer = te->customer;
+		return te->customer && pay;
+	case PER_CURRENCY:
+		snprintf(out->name, sizeof out->name, "%d %d", te->customer, te->e.currency);
+		out->customer = te->customer;
+		return te->customer;
+	case PER_BANK_PAYEE:
+		snprintf(out->name, sizeof out->name, "%.20s", pay ? pay : "");
+		return pay;
+	default:
+		snprintf(out->name, sizeof out->name, "%d %d", te->account, te->card_key);
+		return te->account && te->card_key;
+	}
+}
+
+static struct twin_key *key_find(struct twin *t, const struct twin_key *like)
+{
+	for (int i = 0; i < t->key_count; i++)
+		if (t->keys[i].per == like->per && strcmp(t->keys[i].name, like->name) == 0)
+			return &t->keys[i];
+	return NULL;
+}
+
+static struct twin_owner *owner_find(struct twin *t, const struct twin_key *like)
+{
+	for (int i = 0; i < t->owner_count; i++)
+		if (t->owners[i].per == like->per && strcmp(t->owners[i].name, like->owner) == 0)
+			return &t->owners[i];
+	return NULL;
+}
+
+/* Can anything still ask for what the key has? */
+static bool key_holds(const struct twin *t, const struct twin_key *key)
+{
+	int64_t horizon = t->now - t->lateness;
+	uint64_t settled = t->ref_count ? t->refs[0].order_first : t->order + 1;
+
+	for (size_t i = 0; i < key->facts.count; i++)
+		for (int u = 0; u < UNIVERSE; u++) {
+			static const int64_t days[] = { 0, 3, 9, 33 };
+			const struct fact *f = key->facts.facts[i];
+			const struct definition *d = &universe[u];
+			int64_t span = d->calendar ? days[d->calendar] * DAY : d->within;
+			if (!t->active[u] || d->per != key->per || !f->feeds[u] || f->time < t->activated[u])
+				continue;
+			if (span ? f->time + span > horizon
+				 : !f->out || f->time >= horizon || (f->ref && f->order >= settled))
+				return true;
+		}
+	return false;
+}
+
+static void key_forget(struct twin *t, struct twin_key *key)
+{
+	free(key->facts.facts);
+	*key = t->keys[--t->key_count];
+}
+
+static struct twin_key *key_oldest(struct twin *t, const struct twin_key *like, int *count)
+{
+	struct twin_key *oldest = NULL;
+
+	*count = 0;
+	for (int i = 0; i < t->key_count; i++) {
+		struct twin_key *key = &t->keys[i];
+		if (key->per != like->per || strcmp(key->owner, like->owner) != 0)
+			continue;
+		++*count;
+		if (!oldest || key->used < oldest->used)
+			oldest = key;
+	}
+	return oldest;
+}
+
+/* Is it still in anything of that kind of key? */
+static bool fact_feeds(const struct twin *t, const struct fact *f, int per)
+{
+	for (int u = 0; u < UNIVERSE; u++)
+		if (t->active[u] && universe[u].per == per && f->feeds[u] && f->time >= t->activated[u])
+			return true;
+	return false;
+}
+
+static void key_evict(struct twin *t, struct twin_owner *owner, struct twin_key *oldest)
+{
+	if (key_holds(t, oldest)) {
+		int64_t newest = t->now - t->lateness;
+		for (size_t i = 0; i < oldest->facts.count; i++)
+			if (fact_feeds(t, oldest->facts.facts[i], oldest->per) &&
+			    oldest->facts.facts[i]->time > newest)
+				newest = oldest->facts.facts[i]->time;
+		newest = oldest->gone > newest ? oldest->gone : newest;
+		owner->gone = newest > owner->gone ? newest : owner->gone;
+		t->keys_evicted++;
+	}
+	key_forget(t, oldest);
+}
+
+static struct twin_key *key_use(struct twin *t, const struct twin_key *like)
+{
+	struct twin_key *key = key_find(t, like);
+	int64_t gone = INT64_MIN;
+
+	if (keys_max_of[like->per]) {
+		struct twin_owner *owner = owner_find(t, like);
+		if (!owner) {
+			assert_true(t->owner_count < TWIN_KEYS_MAX);
+			owner = &t->owners[t->owner_count++];
+			*owner = (struct twin_owner){ .per = like->per,
+						      .customer = like->customer,
+						      .gone = INT64_MIN };
+			snprintf(owner->name, sizeof owner->name, "%s", like->owner);
+		}
+		for (int count; !key;) {
+			struct twin_key *oldest = key_oldest(t, like, &count);
+			if (count < (int)keys_max_of[like->per])
+				break;
+			key_evict(t, owner, oldest);
+		}
+		gone = owner->gone;
+	}
+	if (!key) {
+		assert_true(t->key_count < TWIN_KEYS_MAX);
+		key = &t->keys[t->key_count++];
+		*key = *like;
+		key->gone = gone;
+	} else if (keys_max_of[like->per] && !key_holds(t, key)) {
+		key->gone = gone;
+	}
+	key->used = t->order;
+	return key;
+}
+
+/* Where values of the event's key are; *gone: what may be missing up to there. */
+static struct twin_key *key_look(struct twin *t, const struct twin_key *like, int64_t *gone)
+{
+	struct twin_key *key = key_find(t, like);
+	const struct twin_owner *owner = owner_find(t, like);
+
+	*gone = INT64_MIN;
+	if (keys_max_of[like->per])
+		*gone = key && key_holds(t, key) ? key->gone : owner ? owner->gone : INT64_MIN;
+	return key;
+}
 
 static void twin_enter(struct twin *t, const struct test_catalogue *c, const struct test_event *te,
 		       struct fact **out)
@@ -478,26 +994,75 @@ static void twin_enter(struct twin *t, const struct test_catalogue *c, const str
 			    .currency = e->currency,
 			    .country = e->country,
 			    .mcc = e->mcc,
-			    .touchpoint = e->touchpoint };
+			    .touchpoint = e->touchpoint,
+			    .ref = e->ref != NULL };
+	memcpy(f->body, te->body, sizeof f->body);
+	uint32_t entered = 0;
 	for (int a = 0; a < c->c.aggregate_count; a++) {
 		int u = c->of[a];
 		struct value holds = where_value(universe[u].where, e->amount, e->country, e->touchpoint);
 		bool ok = universe[u].where == WHERE_NONE || (holds.status == VALUE_OK && holds.i);
 		f->feeds[u] = (e->type->feeds >> a & 1) && ok;
+		entered |= f->feeds[u] && e->time >= t->activated[u] ? 1u << universe[u].per : 0;
 	}
 	list_add(&t->all, f);
-	if (te->customer)
-		list_add(&t->lists[PER_CUSTOMER][te->customer], f);
-	if (te->account)
-		list_add(&t->lists[PER_ACCOUNT][te->account], f);
-	if (te->card_key)
-		list_add(&t->lists[PER_CARD][te->card_key], f);
+	for (int per = 0; per < PER_KINDS; per++) {
+		struct twin_key like;
+		if ((entered >> per & 1) && key_name(te, per, &like))
+			list_add(&key_use(t, &like)->facts, f);
+	}
 	*out = f;
+}
+
+/* Forward: from each event of the first step the earliest ones that fit; does that lead to the event? */
+static bool twin_completes(struct twin *t, int p, const struct test_event *te, const struct fact *self)
+{
+	struct twin_key like;
+	int64_t gone;
+	int wanted[16], n = 0;
+
+	if (!self || !key_name(te, patterns[p].per, &like))
+		return false;
+	const struct twin_key *key = key_look(t, &like, &gone);
+	for (int i = 0; i < patterns[p].count; i++)
+		for (int k = 0; k < patterns[p].times[i]; k++)
+			wanted[n++] = patterns[p].steps[i];
+	if (!key || !self->feeds[wanted[n - 1]] || self->time < t->activated[wanted[n - 1]])
+		return false;
+	const struct fact *older[4000];
+	size_t count = 0;
+	for (size_t i = 0; i < key->facts.count; i++) { /* in order of (time, journal) */
+		const struct fact *f = key->facts.facts[i];
+		if (f->out || self->time - f->time >= patterns[p].within || f->time <= gone ||
+		    f->time > self->time || f == self)
+			continue;
+		size_t at = count++;
+		for (; at && older[at - 1]->time > f->time; at--)
+			older[at] = older[at - 1];
+		older[at] = f;
+	}
+	for (size_t i = 0; i < count; i++) {
+		int step = 0;
+		bool forbidden = false;
+		for (size_t k = i; k < count; k++) {
+			bool fits = step < n - 1 && older[k]->feeds[wanted[step]] &&
+				    older[k]->time >= t->activated[wanted[step]];
+			if (k > i && patterns[p].unless >= 0)
+				forbidden |= older[k]->feeds[patterns[p].unless] &&
+					     older[k]->time >= t->activated[patterns[p].unless];
+			if (k == i && !fits)
+				break;
+			step += fits;
+		}
+		if (step == n - 1 && !forbidden)
+			return true;
+	}
+	return n == 1;
 }
 
 struct verdicts {
 	struct history_result result;
-	struct value agg[UNIVERSE];
+	struct value agg[VALUES];
 };
 
 static enum event_outcome twin_judge(struct twin *t, const struct test_catalogue *c,
@@ -566,38 +1131,63 @@ static enum event_outcome twin_judge(struct twin *t, const struct test_catalogue
 
 static void twin_forget(struct twin *t)
 {
-	for (int k = 1; k < KEYS_COUNT; k++)
-		if (!t->known[k] && t->touched[k] && t->now - t->touched[k] > 7 * DAY) {
-			t->lists[PER_CUSTOMER][k].count = 0;
-			t->touched[k] = 0;
-		}
+	for (int k = 1; k < KEYS_COUNT; k++) {
+		if (t->known[k] || !t->touched[k] || t->now - t->touched[k] <= 7 * DAY)
+			continue;
+		for (int i = t->key_count; i-- > 0;)
+			if (t->keys[i].customer == k)
+				key_forget(t, &t->keys[i]);
+		for (int i = t->owner_count; i-- > 0;)
+			if (t->owners[i].customer == k)
+				t->owners[i] = t->owners[--t->owner_count];
+		t->touched[k] = 0;
+	}
+}
+
+static void twin_read(struct twin *t, const struct test_catalogue *c, const struct test_event *te,
+		      bool before, const struct fact *self, struct verdicts *v)
+{
+	for (int a = 0; a < c->c.aggregate_count; a++) {
+		const struct cat_aggregate *agg = &c->aggregates[a];
+		struct twin_key like, *key = NULL;
+		int64_t gone = INT64_MAX; /* no such key: nothing is known */
+		if (!(te->e.type->reads >> a & 1) || agg->before != before)
+			continue;
+		if (key_name(te, agg->per, &like))
+			key = key_look(t, &like, &gone);
+		twin_value(t, c->of[a], agg->type, key, gone, te->e.time, te->zone, self,
+			   &v->agg[agg->value_first]);
+	}
 }
 
 static void twin_apply(struct twin *t, const struct test_catalogue *c, const struct test_event *te,
 		       struct verdicts *v)
 {
 	struct fact *self = NULL;
-	const int keys[PER_COUNT] = { te->customer, te->account, te->card_key };
 
 	t->now = te->e.now;
 	while (t->ref_count && t->now - t->refs[0].seen >= c->c.ref_memory_ns)
 		twin_ref_forget(t);
 	twin_forget(t);
 	v->result = (struct history_result){ 0 };
+	bool early = te->e.time >= t->now - t->lateness;
+	if (early)
+		twin_read(t, c, te, true, NULL,
+			  v); /* a key may be made, or another evicted, by the event itself */
 	v->result.outcome = twin_judge(t, c, te, &self, &v->result);
-	if (v->result.outcome == EVENT_DECIDED && te->e.time < te->e.now - c->c.lateness_ns)
+	if (v->result.outcome == EVENT_DECIDED && !early)
 		v->result = (struct history_result){ .outcome = EVENT_TOO_LATE };
 	if (te->customer && v->result.outcome != EVENT_BAD_BODY &&
 	    v->result.outcome != EVENT_FROM_THE_FUTURE && v->result.outcome != EVENT_DUPLICATE_REF)
 		t->touched[te->customer] = t->now;
-	for (int a = 0; a < c->c.aggregate_count; a++) {
-		const struct cat_aggregate *agg = &c->aggregates[a];
-		if (v->result.outcome != EVENT_DECIDED || !(te->e.type->reads >> a & 1))
-			continue;
-		v->agg[a] = twin_value(t, c->of[a], agg->type,
-				       keys[agg->per] ? &t->lists[agg->per][keys[agg->per]] : NULL,
-				       te->e.time, self);
-	}
+	if (v->result.outcome != EVENT_DECIDED)
+		return;
+	twin_read(t, c, te, false, self, v);
+	if (!self)
+		twin_read(t, c, te, true, NULL, v); /* a change of a transaction shows */
+	for (int p = 0; p < c->c.pattern_count; p++)
+		if ((te->e.type->completes >> p & 1) && twin_completes(t, c->pattern_of[p], te, self))
+			v->result.patterns |= 1u << p;
 }
 
 /* ---- a store for checkpoints ---- */
@@ -628,7 +1218,8 @@ static void shelf_put(struct shelf *s, const struct record *r)
 	struct stored *row = shelf_find(s, r->space, record_key(r), r->key_bytes);
 
 	if (r->gone) {
-		assert_non_null(row); /* only what was saved is ever taken back */
+		if (!row)
+			return; /* a key that comes and goes while a cut is written may be taken back twice */
 		free(row->value);
 		*row = s->rows[--s->count];
 		return;
@@ -657,6 +1248,12 @@ static void shelf_free(struct shelf *s)
 	*s = (struct shelf){ 0 };
 }
 
+static void shelf_put_all(struct shelf *s, const struct records *records)
+{
+	for (const struct record *r = NULL; (r = records_next(records, r));)
+		shelf_put(s, r);
+}
+
 static void shelf_checkpoint(struct shelf *s, struct history *h)
 {
 	struct records records;
@@ -664,8 +1261,7 @@ static void shelf_checkpoint(struct shelf *s, struct history *h)
 	assert_int_equal(records_init(&records, 256 << 20), 0);
 	history_checkpoint(h, &records);
 	assert_false(records.full);
-	for (const struct record *r = NULL; (r = records_next(&records, r));)
-		shelf_put(s, r);
+	shelf_put_all(s, &records);
 	records_deinit(&records);
 }
 
@@ -771,6 +1367,33 @@ static void random_step(struct traffic *f)
 		f->now += (int64_t)below(9 * DAY);
 }
 
+static struct value text(const char *s)
+{
+	return (struct value){ .type = TYPE_STRING, .bytes = (uint32_t)strlen(s), .s = s };
+}
+
+static void random_body(struct test_event *te)
+{
+	static const char *const payees[] = { "anna", "bert", "cleo", "dora", "emil", "" };
+	static const char *const texts[] = {
+		"", "a", "Madrid", "sixty-four bytes are kept, and this is exactly sixty-four of them",
+		"and one byte more than sixty-four is one too many for any of them"
+	};
+	static const double doubles[] = { 0.0, -0.0, 1.5, -2.25, 1e300 };
+
+	te->body[BODY_N] = (struct value){ .type = TYPE_INT, .i = (int64_t)below(2000) - 1000 };
+	te->body[BODY_PAYEE] = text(payees[below(6)]);
+	te->body[BODY_D] =
+		(struct value){ .type = TYPE_DOUBLE, .d = chance(10) ? (double)NAN : doubles[below(5)] };
+	te->body[BODY_FLAG] = (struct value){ .type = TYPE_BOOL, .i = chance(50) };
+	te->body[BODY_AT] = (struct value){ .type = TYPE_TIMESTAMP, .i = EPOCH + (int64_t)below(100) };
+	te->body[BODY_TEXT] = text(texts[below(5)]);
+	for (int i = 0; i < BODY_COUNT; i++)
+		if (chance(20))
+			te->body[i] = (struct value){ .type = (uint8_t)body_fields[i].type,
+						      .status = VALUE_NO_DATA };
+}
+
 static void random_event(struct traffic *f, const struct twin *t, const struct test_catalogue *c,
 			 struct test_event *te)
 {
@@ -797,6 +1420,8 @@ static void random_event(struct traffic *f, const struct twin *t, const struct t
 	e->country = chance(20) ? 0 : chance(70) ? 724 : 840;
 	e->mcc = chance(30) ? 0 : (uint16_t)(5000 + below(5));
 	e->touchpoint = (uint8_t)below(7);
+	random_body(te);
+	te->zone = chance(30) ? NULL : &zones[below(ZONES)];
 	e->stage = random_stage(ref);
 	e->reversal = reversal;
 	e->provisional = te->customer && !t->known[te->customer];
@@ -823,12 +1448,15 @@ static bool values_equal(struct value a, struct value b)
 		return false;
 	if (a.status != VALUE_OK)
 		return true;
+	if (a.type == TYPE_STRING)
+		return a.bytes == b.bytes && memcmp(a.s, b.s, a.bytes) == 0;
 	return a.type == TYPE_DOUBLE ? memcmp(&a.d, &b.d, sizeof a.d) == 0 : a.i == b.i;
 }
 
 static const struct value untouched = { .type = TYPE_STRING, .status = 9, .i = 99 };
 
 static uint64_t values_compared, values_with_data, outcomes_seen[EVENT_OUTCOME_COUNT];
+static uint64_t patterns_seen[PATTERNS], evicted_seen;
 
 static void compare(const struct test_catalogue *c, const struct test_event *te, const struct verdicts *twin,
 		    const struct verdicts *engine, uint64_t n)
@@ -838,24 +1466,33 @@ static void compare(const struct test_catalogue *c, const struct test_event *te,
 	outcomes_seen[x->outcome]++;
 
 	if (x->outcome != y->outcome || x->fraud != y->fraud || x->counted != y->counted ||
-	    x->staged != y->staged || y->window_full)
-		fail_msg("seed %llu event %llu ref %s stage %d: outcome %d/%d flags %d%d%d/%d%d%d",
+	    x->staged != y->staged || y->window_full || x->patterns != y->patterns)
+		fail_msg("seed %llu event %llu ref %s stage %d: outcome %d/%d flags %d%d%d/%d%d%d patterns "
+			 "%x/%x",
 			 (unsigned long long)seed_given, (unsigned long long)n, te->e.ref ? te->e.ref : "-",
 			 te->e.stage, x->outcome, y->outcome, x->fraud, x->counted, x->staged, y->fraud,
-			 y->counted, y->staged);
+			 y->counted, y->staged, x->patterns, y->patterns);
+	for (int p = 0; p < c->c.pattern_count; p++)
+		patterns_seen[c->pattern_of[p]] += x->patterns >> p & 1;
 	for (int a = 0; a < c->c.aggregate_count; a++) {
 		bool read = x->outcome == EVENT_DECIDED && (te->e.type->reads >> a & 1);
-		struct value want = read ? twin->agg[a] : untouched, got = engine->agg[a];
-		values_compared += read;
-		values_with_data += read && want.status == VALUE_OK;
-		if (read ? values_equal(want, got) : memcmp(&want, &got, sizeof want) == 0)
-			continue;
-		fail_msg("seed %llu event %llu: aggregate %d (function %d field %d per %d within %lld): "
-			 "status %d/%d value %lld/%lld",
-			 (unsigned long long)seed_given, (unsigned long long)n, c->of[a],
-			 universe[c->of[a]].function, universe[c->of[a]].field, universe[c->of[a]].per,
-			 (long long)universe[c->of[a]].within, want.status, got.status, (long long)want.i,
-			 (long long)got.i);
+		const struct cat_aggregate *agg = &c->aggregates[a];
+		for (int k = 0; k < agg->value_count; k++) {
+			struct value want = read ? twin->agg[agg->value_first + k] : untouched,
+				     got = engine->agg[agg->value_first + k];
+			values_compared += read;
+			values_with_data += read && want.status == VALUE_OK;
+			if (read ? values_equal(want, got) : memcmp(&want, &got, sizeof want) == 0)
+				continue;
+			const struct definition *d = &universe[c->of[a]];
+			fail_msg("seed %llu event %llu: aggregate %d value %d (function %d field %d per %d "
+				 "within "
+				 "%lld calendar %d before %d): type %d/%d status %d/%d value %lld/%lld",
+				 (unsigned long long)seed_given, (unsigned long long)n, c->of[a], k,
+				 d->function, d->field, d->per, (long long)d->within, d->calendar, d->before,
+				 want.type, got.type, want.status, got.status, (long long)want.i,
+				 (long long)got.i);
+		}
 	}
 }
 
@@ -863,15 +1500,18 @@ static void engine_apply(struct history *h, const struct test_catalogue *c, cons
 			 struct verdicts *v)
 {
 	struct value event[FIELD_COUNT] = { { 0 } };
-	struct cel_env env = { .space = { [SPACE_EVENT] = event } };
+	struct value body[BODY_COUNT];
+	struct cel_env env = { .space = { [SPACE_EVENT] = event, [SPACE_BODY] = body }, .zone = te->zone };
 
+	for (int i = 0; i < BODY_COUNT; i++)
+		body[c->field_of[i]] = te->body[i];
 	event[FIELD_amount].i = te->e.amount;
 	event[FIELD_country].i = te->e.country;
 	event[FIELD_touchpoint].i = te->e.touchpoint;
-	for (int i = 0; i < UNIVERSE; i++)
+	for (int i = 0; i < VALUES; i++)
 		v->agg[i] = untouched;
-	history_prefetch(h, te->e.customer, te->e.account, 0);
-	history_prefetch(h, te->e.customer, te->e.account, 1);
+	for (uint32_t step = 0; step < 3; step++)
+		history_prefetch(h, te->e.customer, te->e.account, step);
 	assert_true(history_has_room(h, BATCH_ENTRIES_MAX));
 	history_apply(h, &c->c, &te->e, &env, v->agg, &v->result);
 }
@@ -883,6 +1523,11 @@ struct run {
 	struct traffic traffic;
 	struct shelf shelf;
 	uint64_t refs_max;
+	/* a cut on its way */
+	bool cutting;
+	uint32_t step_items;
+	struct records records;
+	struct hash128 as_cut;
 };
 
 static void run_catalogue(struct run *r, bool empty)
@@ -899,21 +1544,43 @@ static void run_catalogue(struct run *r, bool empty)
 		r->c->c.refs_max = r->refs_max;
 	if (old && chance(70)) /* mostly the same aggregates: state must stay */
 		for (int i = 0; i < old->c.aggregate_count; i++) {
-			bool has = false;
-			for (int j = 0; j < r->c->c.aggregate_count; j++)
-				has |= r->c->of[j] == old->of[i];
-			if (has || chance(10))
-				continue;
-			for (int e = 0; e < TYPES; e++) {
-				uint64_t bit = UINT64_C(1) << r->c->c.aggregate_count;
-				r->c->events[e].feeds |= (old->of[i] + e) % 3 != 0 ? bit : 0;
-				r->c->events[e].reads |= bit;
-			}
-			aggregate_make(r->c, r->c->c.aggregate_count++, old->of[i]);
+			if (old->of[i] < STEP_FIRST && chance(90) &&
+			    r->c->c.aggregate_count < AGGREGATES_MAX - 8)
+				aggregate_have(r->c, old->of[i]);
 		}
 	history_activate(r->h, &r->c->c, r->traffic.now, empty);
 	twin_activate(r->twin, r->c, r->traffic.now, empty);
 	free(old);
+}
+
+static uint64_t cuts_seen, cut_events_seen;
+
+static void run_cut_begin(struct run *r)
+{
+	static const uint32_t items[] = { 1, 7, UINT32_MAX };
+
+	assert_int_equal(records_init(&r->records, 64 << 20), 0);
+	r->cutting = true;
+	r->step_items = items[below(3)];
+	r->as_cut = history_digest(r->h);
+	history_checkpoint_cut(r->h, &r->records);
+}
+
+/* Events come between the steps; what is written is the state as it was cut. */
+static void run_cut_step(struct run *r)
+{
+	cut_events_seen++;
+	if (history_checkpoint_running(r->h) && !history_checkpoint_step(r->h, r->step_items))
+		return;
+	assert_false(history_checkpoint_running(r->h) || r->records.full);
+	shelf_put_all(&r->shelf, &r->records);
+	records_deinit(&r->records);
+	struct history *loaded = shelf_load(&r->shelf, r->refs_max);
+	struct hash128 there = history_digest(loaded);
+	assert_true(there.low == r->as_cut.low && there.high == r->as_cut.high);
+	history_destroy(loaded);
+	r->cutting = false;
+	cuts_seen++;
 }
 
 static void run_restart(struct run *r)
@@ -950,8 +1617,12 @@ static void run_one(uint64_t seed, uint64_t events)
 		struct verdicts twin, engine;
 		if (chance(1) && chance(30))
 			run_catalogue(&r, false);
-		if (chance(1) && chance(50))
+		if (!r.cutting && chance(1) && chance(50))
 			run_restart(&r);
+		else if (!r.cutting && chance(2))
+			run_cut_begin(&r);
+		else if (r.cutting)
+			run_cut_step(&r);
 		int k = 1 + (int)below(CUSTOMERS);
 		if (chance(1) && chance(20) && !r.twin->known[k]) {
 			r.twin->now = r.traffic.now;
@@ -964,10 +1635,14 @@ static void run_one(uint64_t seed, uint64_t events)
 		engine_apply(r.h, r.c, &te, &engine);
 		compare(r.c, &te, &twin, &engine, n);
 	}
+	while (r.cutting)
+		run_cut_step(&r);
 	struct history_sizes sizes;
 	history_sizes(r.h, &sizes);
 	assert_int_equal(sizes.refs, r.twin->ref_count);
 	assert_int_equal(sizes.refs_evicted, r.twin->evicted);
+	assert_int_equal(sizes.keys_evicted, r.twin->keys_evicted);
+	evicted_seen += sizes.keys_evicted;
 	history_destroy(r.h);
 	twin_free(r.twin);
 	free(r.c);
@@ -989,6 +1664,9 @@ static void history_gives_what_the_slow_twin_gives(void **state)
 		      (unsigned long long)first, (unsigned long long)runs * 2000,
 		      (unsigned long long)values_compared, (unsigned long long)values_with_data);
 	assert_true(values_with_data > values_compared / 4);
+	assert_true(evicted_seen > runs && cuts_seen > runs && cut_events_seen > 10 * cuts_seen);
+	for (int p = 0; p < PATTERNS; p++)
+		assert_true(patterns_seen[p] > runs / 4);
 	assert_true(outcomes_seen[EVENT_DECIDED] && outcomes_seen[EVENT_TOO_LATE] &&
 		    outcomes_seen[EVENT_BAD_BODY] && outcomes_seen[EVENT_DUPLICATE_REF] &&
 		    outcomes_seen[EVENT_FROM_THE_FUTURE] && outcomes_seen[EVENT_REVERSAL_UNMATCHED]);
@@ -1007,9 +1685,8 @@ static void bank_aggregates(struct bank *b, const struct definition *d, int n, b
 {
 	b->c = calloc(1, sizeof *b->c);
 	assert_non_null(b->c);
-	b->c->c.aggregates = b->c->aggregates;
-	b->c->c.events = b->c->events;
-	b->c->c.event_count = TYPES;
+	names_make(b->c);
+	b->c->c.agg_values = NULL; /* one value each */
 	b->c->c.aggregate_count = (uint16_t)n;
 	b->c->c.lateness_ns = HOUR;
 	b->c->c.ref_memory_ns = 35 * DAY;
@@ -1018,7 +1695,8 @@ static void bank_aggregates(struct bank *b, const struct definition *d, int n, b
 		b->c->aggregates[i] = (struct cat_aggregate){
 			.function = d[i].function,
 			.field = d[i].field,
-			.per = d[i].per,
+			.per = (uint8_t)d[i].per,
+			.calendar = (uint8_t)d[i].calendar,
 			.within_ns = d[i].within,
 			.before = d[i].before,
 			.type = d[i].function == AGG_MEAN ? TYPE_DOUBLE : TYPE_INT,
@@ -1065,7 +1743,7 @@ static enum event_outcome bank_apply(struct bank *b, const struct history_event 
 {
 	const struct cel_env env = { 0 };
 
-	for (int i = 0; i < UNIVERSE; i++)
+	for (int i = 0; i < VALUES; i++)
 		b->v.agg[i] = untouched;
 	history_apply(b->h, &b->c->c, e, &env, b->v.agg, &b->v.result);
 	return b->v.result.outcome;
@@ -1084,10 +1762,10 @@ static struct history_event with_ref(struct history_event e, const char *ref, en
 static void a_sum_beyond_int64_is_an_error_and_comes_back(void **state)
 {
 	static const struct definition sums[] = {
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, 0 },
-		{ AGG_SUM, AGGF_BALANCE, PER_ACCOUNT, MINUTE, false, 0 },
-		{ AGG_MEAN, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, .where = 0 },
+		{ AGG_SUM, AGGF_BALANCE, PER_ACCOUNT, MINUTE, false, .where = 0 },
+		{ AGG_MEAN, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1121,10 +1799,10 @@ static void a_sum_beyond_int64_is_an_error_and_comes_back(void **state)
 static void base_beyond_int64_is_an_error_of_the_windows_that_have_it(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_SUM, AGGF_BASE, PER_CUSTOMER, MINUTE, false, 0 },
-		{ AGG_MAX, AGGF_BASE, PER_CUSTOMER, MINUTE, false, 0 },
-		{ AGG_LAST, AGGF_BASE, PER_CUSTOMER, MINUTE, false, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, 0 },
+		{ AGG_SUM, AGGF_BASE, PER_CUSTOMER, MINUTE, false, .where = 0 },
+		{ AGG_MAX, AGGF_BASE, PER_CUSTOMER, MINUTE, false, .where = 0 },
+		{ AGG_LAST, AGGF_BASE, PER_CUSTOMER, MINUTE, false, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1147,8 +1825,8 @@ static void base_beyond_int64_is_an_error_of_the_windows_that_have_it(void **sta
 static void a_window_younger_than_its_length_has_no_data(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false, .where = 0 },
 	};
 	struct bank b = { .now = EPOCH };
 
@@ -1175,9 +1853,9 @@ static void a_window_younger_than_its_length_has_no_data(void **state)
 static void a_key_that_the_event_does_not_have_gives_no_data(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, true, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, 0, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, true, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, 0, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1202,10 +1880,10 @@ static void a_key_that_the_event_does_not_have_gives_no_data(void **state)
 static void a_purchase_in_several_events_counts_once(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, DAY, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, DAY, false, 0 },
-		{ AGG_SUM, AGGF_BASE, PER_ACCOUNT, DAY, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, DAY, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, DAY, false, .where = 0 },
+		{ AGG_SUM, AGGF_BASE, PER_ACCOUNT, DAY, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, .where = 0 },
 	};
 	static const struct {
 		const char *ref, *of;
@@ -1281,7 +1959,8 @@ static void a_purchase_in_several_events_counts_once(void **state)
 
 static void which_rules_run_follows_stage_and_reference(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false,
+						 .where = 0 } };
 	static const struct {
 		enum event_stage stage;
 		bool fraud, counted, staged;
@@ -1314,7 +1993,7 @@ static void which_rules_run_follows_stage_and_reference(void **state)
 static void lateness_and_the_future_have_sharp_edges(void **state)
 {
 	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 3 * HOUR, false,
-						 0 } };
+						 .where = 0 } };
 	static const struct {
 		int64_t after_now;
 		enum event_outcome outcome;
@@ -1358,7 +2037,8 @@ static void lateness_and_the_future_have_sharp_edges(void **state)
 
 static void a_longer_lateness_does_not_claim_what_is_gone(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false,
+						 .where = 0 } };
 	struct bank b;
 
 	(void)state;
@@ -1380,11 +2060,11 @@ static void a_longer_lateness_does_not_claim_what_is_gone(void **state)
 static void a_key_with_too_many_entries_has_no_data_until_it_shrinks(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, DAY, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, S, false, 0 },
-		{ AGG_MAX, AGGF_AMOUNT, PER_ACCOUNT, DAY, true, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, 0, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, DAY, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, S, false, .where = 0 },
+		{ AGG_MAX, AGGF_AMOUNT, PER_ACCOUNT, DAY, true, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, 0, false, .where = 0 },
 	};
 	struct bank b;
 	int64_t first = 0;
@@ -1429,8 +2109,8 @@ static void a_key_with_too_many_entries_has_no_data_until_it_shrinks(void **stat
 static void a_lost_entry_that_changes_breaks_windows_for_ever_only(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, HOUR, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, HOUR, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1466,7 +2146,8 @@ static void a_lost_entry_that_changes_breaks_windows_for_ever_only(void **state)
 
 static void references_are_forgotten_by_age_and_by_number(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false,
+						 .where = 0 } };
 	struct bank b;
 	struct history_sizes sizes;
 
@@ -1494,7 +2175,8 @@ static void references_are_forgotten_by_age_and_by_number(void **state)
 
 static void provisional_customers_are_forgotten_after_seven_quiet_days(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false,
+						 .where = 0 } };
 	struct bank b;
 	struct history_sizes sizes;
 
@@ -1524,7 +2206,8 @@ static void provisional_customers_are_forgotten_after_seven_quiet_days(void **st
 
 static void what_has_no_effect_keeps_no_provisional_customer(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false,
+						 .where = 0 } };
 	struct bank b;
 
 	(void)state;
@@ -1545,7 +2228,8 @@ static void what_has_no_effect_keeps_no_provisional_customer(void **state)
 
 static void provisional_customers_keep_their_order_in_a_checkpoint(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false,
+						 .where = 0 } };
 	struct shelf s = { 0 };
 	struct history_sizes sizes;
 	struct bank b;
@@ -1576,10 +2260,10 @@ static void provisional_customers_keep_their_order_in_a_checkpoint(void **state)
 static void memory_runs_out_between_batches_never_inside_one(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 },
-		{ AGG_MAX, AGGF_AMOUNT, PER_ACCOUNT, 0, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, DAY, false, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, DAY, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, .where = 0 },
+		{ AGG_MAX, AGGF_AMOUNT, PER_ACCOUNT, 0, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, DAY, false, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, DAY, false, .where = 0 },
 	};
 	static const struct {
 		uint64_t bytes, cells;
@@ -1618,7 +2302,8 @@ static void memory_runs_out_between_batches_never_inside_one(void **state)
 /* With time, what nobody wants goes: memory does not only grow. */
 static void settled_cells_give_their_memory_back(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, MINUTE, false,
+						 .where = 0 } };
 	struct bank b;
 	struct history_sizes sizes;
 
@@ -1643,8 +2328,8 @@ static void settled_cells_give_their_memory_back(void **state)
 static void a_reload_keeps_what_is_unchanged_and_starts_the_rest(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_CUSTOMER, 0, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_CUSTOMER, 0, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1670,8 +2355,8 @@ static void a_reload_keeps_what_is_unchanged_and_starts_the_rest(void **state)
 static void two_names_of_one_definition_share_their_state(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1689,10 +2374,10 @@ static void two_names_of_one_definition_share_their_state(void **state)
 static void settling_shows_in_no_digest(void **state)
 {
 	static const struct definition d[] = {
-		{ AGG_MAX, AGGF_AMOUNT, PER_CUSTOMER, 0, false, 0 },
-		{ AGG_LAST, AGGF_AMOUNT, PER_CUSTOMER, 0, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_CUSTOMER, MINUTE, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, 0 },
+		{ AGG_MAX, AGGF_AMOUNT, PER_CUSTOMER, 0, false, .where = 0 },
+		{ AGG_LAST, AGGF_AMOUNT, PER_CUSTOMER, 0, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_CUSTOMER, MINUTE, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, MINUTE, false, .where = 0 },
 	};
 	struct shelf s = { 0 };
 	struct history_sizes before, after;
@@ -1753,10 +2438,10 @@ static bool shelf_loads(const struct shelf *s, const struct stored *changed, con
 static void shelf_fill(struct shelf *s)
 {
 	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 },
-		{ AGG_LAST, AGGF_AMOUNT, PER_CUSTOMER, 0, false, 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, 0 },
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, DAY, false, 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, .where = 0 },
+		{ AGG_LAST, AGGF_AMOUNT, PER_CUSTOMER, 0, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_ACCOUNT, 0, false, .where = 0 },
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CARD, DAY, false, .where = 0 },
 	};
 	struct bank b;
 
@@ -1838,7 +2523,7 @@ static const struct stored *shelf_first(const struct shelf *s, enum record_space
 static void impossible_fields_are_refused(void **state)
 {
 	enum { CELL = RECORD_CELL, REF = RECORD_REF, META = RECORD_META, HEAD = 80, FOLD = 24 };
-	enum { SLOTS = 88, KEYS = SLOTS + 64 * 40, VALUES = KEYS + 16 * 24 };
+	enum { SLOTS = 88, KEYS = SLOTS + 64 * 40, META_VALUES = KEYS + 16 * 24 };
 	static const struct {
 		const char *what;
 		int space, per;
@@ -1915,14 +2600,14 @@ static void impossible_fields_are_refused(void **state)
 		{ "an unused slot with something", META, 0, SLOTS + 40 * 63, 1, 1 },
 		{ "customer as no key", META, 0, KEYS + 20, 1, 0 },
 		{ "customer bounded", META, 0, KEYS + 16, 4, 5 },
-		{ "an unused key with a limit", META, 0, KEYS + 24 * 5 + 16, 4, 5 },
+		{ "an unused key with a limit", META, 0, KEYS + 24 * 12 + 16, 4, 5 },
 		{ "key reserved", META, 0, KEYS + 21, 1, 1 },
-		{ "count of a field", META, 0, VALUES + 16, 1, AGGF_AMOUNT },
-		{ "sum of no field", META, 0, VALUES + 24 * 2 + 16, 1, AGGF_NONE },
-		{ "sum of a string", META, 0, VALUES + 24 * 2 + 16, 2, AGGF_BODY | TYPE_STRING << 8 },
-		{ "value of no field", META, 0, VALUES + 24 + 16, 1, AGGF_COUNT },
-		{ "value of no type", META, 0, VALUES + 24 + 17, 1, TYPE_COUNT },
-		{ "value reserved", META, 0, VALUES + 18, 1, 1 },
+		{ "count of a field", META, 0, META_VALUES + 16, 1, AGGF_AMOUNT },
+		{ "sum of no field", META, 0, META_VALUES + 24 * 2 + 16, 1, AGGF_NONE },
+		{ "sum of a string", META, 0, META_VALUES + 24 * 2 + 16, 2, AGGF_BODY | TYPE_STRING << 8 },
+		{ "value of no field", META, 0, META_VALUES + 24 + 16, 1, AGGF_COUNT },
+		{ "value of no type", META, 0, META_VALUES + 24 + 17, 1, TYPE_COUNT },
+		{ "value reserved", META, 0, META_VALUES + 18, 1, 1 },
 	};
 	struct shelf s = { 0 };
 
@@ -1975,7 +2660,8 @@ static void records_that_do_not_fit_are_refused(void **state)
 /* A checkpoint that did not fit is void: the next one still has every change. */
 static void a_full_checkpoint_loses_no_change(void **state)
 {
-	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false, 0 } };
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, DAY, false,
+						 .where = 0 } };
 	struct shelf s = { 0 };
 	struct records small;
 	struct bank b;
@@ -2007,6 +2693,39 @@ static void a_full_checkpoint_loses_no_change(void **state)
 	bank_close(&b);
 }
 
+/* What `moment check --memory` says is no less than what so many customers take, and less than thrice that.
+ */
+static void the_estimate_of_memory_holds(void **state)
+{
+	static const struct definition d[] = {
+		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 7 * DAY, false, .where = 0 },
+		{ AGG_SUM, AGGF_AMOUNT, PER_CUSTOMER, 7 * DAY, false, .where = 0 },
+		{ AGG_LAST, AGGF_COUNTRY, PER_CUSTOMER, 0, true, .where = 0 },
+		{ AGG_MAX, AGGF_AMOUNT, PER_ACCOUNT, DAY, true, .where = 0 },
+	};
+	enum { CUSTOMERS_HERE = 50 };
+
+	(void)state;
+	for (int per_day = 1; per_day <= 10; per_day += 3) {
+		struct bank b;
+		struct history_sizes sizes;
+		uint64_t resident, stored;
+		bank_open(&b, d, 4);
+		assert_int_equal(history_memory(&b.c->c, (uint32_t)per_day, &resident, &stored), 0);
+		for (int i = 0; i < 20 * per_day * CUSTOMERS_HERE; i++) {
+			b.now += DAY / (per_day * CUSTOMERS_HERE);
+			struct history_event e = purchase(&b, 5);
+			e.customer = e.account = (uint64_t)(1 + i % CUSTOMERS_HERE);
+			bank_apply(&b, &e);
+		}
+		history_sizes(b.h, &sizes);
+		assert_true(sizes.windows_bytes <= resident * CUSTOMERS_HERE);
+		assert_true(sizes.windows_bytes * 3 > resident * CUSTOMERS_HERE);
+		assert_true(stored < resident);
+		bank_close(&b);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -2034,6 +2753,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(impossible_fields_are_refused),
 		cmocka_unit_test(records_that_do_not_fit_are_refused),
 		cmocka_unit_test(a_full_checkpoint_loses_no_change),
+		cmocka_unit_test(the_estimate_of_memory_holds),
 		cmocka_unit_test(history_gives_what_the_slow_twin_gives),
 	};
 	const char *seed = argc > 1 ? argv[1] : getenv("MOMENT_SEED");

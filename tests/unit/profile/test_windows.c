@@ -81,11 +81,12 @@ static void rig_open(struct rig *r)
 
 static struct value read_slot(struct rig *r, uint32_t slot, int64_t t, uint32_t *full)
 {
-	const struct window_slot *s = &r->w.slots[slot];
+	const struct window_read read = { (uint8_t)slot, 0 };
 	struct value v;
+	const struct window_ask ask = { .t = t, .values = &v, .full = full };
 
 	windows_look(&r->w, &r->place);
-	windows_read(&r->w, &r->place, slot, t, s->lasting ? INT64_MIN : t - s->within, &v, full);
+	windows_read(&r->w, &r->place, &read, 1, &ask);
 	return v;
 }
 
