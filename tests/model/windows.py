@@ -137,6 +137,7 @@ class Windows:
         self.since = {}  # identity -> time of activation; None = full from the first event
         self.aggregates = {}  # identity -> Aggregate
         self.lateness = 0
+        self.floor = None  # no value as of an earlier time: lateness was shorter then; None = no catalogue yet
         self.keys_max = {}  # parts -> keys of one owner, 0 = any number
         self.counters = Counter()
 
@@ -149,6 +150,9 @@ class Windows:
                 del logs[identity]
         self.since = since
         self.aggregates = {each.identity: each for each in catalogue.windowed}
+        if self.floor is not None and catalogue.lateness > self.lateness:
+            self.floor = max(self.floor, now - self.lateness)  # what was older could not be asked for, and is not known
+        self.floor = self.floor or 0
         self.lateness = catalogue.lateness
         self.keys_max = catalogue.keys
 
@@ -232,7 +236,7 @@ class Windows:
         return result
 
     def result(self, aggregate, per_key, time, position, entered, zone, now, gone):
-        if per_key is None:
+        if per_key is None or time < self.floor:
             return NO_DATA  # the event does not have that key (decisions 6)
         first = self.first_time(aggregate, time, zone)  # the window takes entries with this time and later
         since, gone = self.since[aggregate.identity], self.gone(per_key, now) if gone is ASK else gone

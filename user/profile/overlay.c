@@ -33,9 +33,8 @@ void overlay_deinit(struct overlay *o)
 
 void overlay_populate(struct overlay *o)
 {
-	/* a wish: else they come one by one. The ring begins anew when it is empty, so these are used again.
-	 */
-	madvise(o->region.base, OVERLAY_BYTES_MIN, MADV_POPULATE_WRITE);
+	/* a wish: else they come one by one, and a change waits while a huge page is cleared */
+	madvise(o->region.base, o->bytes, MADV_POPULATE_WRITE);
 }
 
 bool overlay_has_room(const struct overlay *o, uint32_t rows)

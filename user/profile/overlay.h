@@ -27,7 +27,7 @@ struct overlay {
 
 __attribute__((warn_unused_result)) int overlay_init(struct overlay *o, uint64_t bytes);
 void overlay_deinit(struct overlay *o);
-void overlay_populate(struct overlay *o); /* takes its first pages now */
+void overlay_populate(struct overlay *o); /* takes its pages now */
 
 /* Room for so many changes, each of the largest row? */
 bool overlay_has_room(const struct overlay *o, uint32_t rows);

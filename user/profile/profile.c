@@ -144,7 +144,6 @@ static void event_remember(struct profile_columns *columns, const struct store *
 	e->counted = result.counted;
 	e->staged = result.staged;
 	e->patterns = result.patterns;
-	e->patterns = result.patterns;
 	columns->window_full += result.window_full;
 }
 

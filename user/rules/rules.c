@@ -50,7 +50,7 @@ static size_t work_bytes(void)
 int rules_init(struct rules *r)
 {
 	*r = (struct rules){ 0 };
-	int rc = region_init(&r->region, (sizeof *r->hits + sizeof *r->cursors + 2) * RUN_HITS_MAX +
+	int rc = region_init(&r->region, (sizeof *r->hits + sizeof *r->cursors + 1) * RUN_HITS_MAX +
 						 sizeof(struct value) * ATTRIBUTES_MAX + STAGE_SCRATCH_BYTES +
 						 work_bytes() + 4096);
 	if (rc)
@@ -58,7 +58,6 @@ int rules_init(struct rules *r)
 	r->hits = region_take(&r->region, sizeof *r->hits * RUN_HITS_MAX);
 	r->cursors = region_take(&r->region, sizeof *r->cursors * RUN_HITS_MAX);
 	r->roles = region_take(&r->region, RUN_HITS_MAX);
-	r->kinds = region_take(&r->region, RUN_HITS_MAX);
 	r->profile = region_take(&r->region, sizeof(struct value) * ATTRIBUTES_MAX);
 	r->scratch = region_take(&r->region, STAGE_SCRATCH_BYTES);
 	work_take(r);
@@ -262,7 +261,6 @@ static uint32_t hit_add(struct rules *r, uint32_t event, uint16_t rule, const st
 	assert(r->hit_count < RUN_HITS_MAX);
 	r->hits[r->hit_count] = (struct hit){ .event = (uint16_t)event, .rule = rule, .holder = holder };
 	r->roles[r->hit_count] = ROLE_NONE;
-	r->kinds[r->hit_count] = 0;
 	return r->hit_count++;
 }
 
@@ -303,7 +301,6 @@ static void units_count(struct rules *r, const struct part *part, const struct e
 		const struct seat *s = &w->seats[u->seat];
 		uint32_t hit = hit_add(r, index, u->rule, s->row);
 		r->roles[hit] = s->role;
-		r->kinds[hit] = u->flags;
 		row_subscription_at(w->store, w->c, s->row, u->place, &r->cursors[hit]);
 		by_rule[u->rule].hits++;
 	}

@@ -26,7 +26,6 @@ struct rules {
 	struct hit *hits;
 	struct row_cursor *cursors; /* of the subscription behind hits[i] */
 	uint8_t *roles;		    /* enum holder_role behind hits[i] */
-	uint8_t *kinds;		    /* enum row_kind_flags of that subscription; 0: critical */
 	uint32_t hit_count;
 	struct value *profile; /* of profile_row */
 	const struct row *profile_row;

@@ -240,9 +240,8 @@ static void random_event(struct run *r, uint64_t *s)
 
 /* ---- comparison ---- */
 
-static void hits_compare(const struct run *r, const struct plain *p, const uint32_t *first, uint32_t rounds)
+static void hits_compare(const struct run *r, const struct plain *p, const uint32_t *first)
 {
-	(void)rounds;
 	for (uint32_t i = 0; i < r->rules.hit_count; i++) {
 		const struct hit *got = &r->rules.hits[i];
 		const struct plain_hit *want = &p->hits[*first + i];
@@ -289,7 +288,7 @@ static void run_compare(struct run *r, struct plain *p, uint64_t *s)
 	for (uint32_t from = 0; from < r->count;) {
 		uint32_t to = from + 1 + below(s, below(s, 2) ? 3 : BATCH_ENTRIES_MAX);
 		from = run_rules(r, from, to < r->count ? to : r->count);
-		hits_compare(r, p, &first, 0);
+		hits_compare(r, p, &first);
 		first += r->rules.hit_count;
 	}
 	assert_int_equal(first, p->hit_count);
@@ -365,7 +364,7 @@ static void rules_of_completed_patterns_run_once_behind_the_type_s_own(void **st
 		plain_run(p, r);
 		for (uint32_t from = 0; from < r->count;) {
 			from = run_rules(r, from, r->count);
-			hits_compare(r, p, &first, 0);
+			hits_compare(r, p, &first);
 			first += r->rules.hit_count;
 		}
 		assert_int_equal(first, p->hit_count);
