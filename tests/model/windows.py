@@ -185,10 +185,10 @@ class Windows:
         if not most:
             return
         owner = self.owners.setdefault(self.owner_of(per_key), Owner())
-        if per_key not in owner.keys:
+        if not self.holds(per_key, now):  # one of which nothing is left is as a new one
+            owner.keys.pop(per_key, None)
             while len(owner.keys) >= most:
                 self.evict(owner, now)
-        if not self.holds(per_key, now):
             owner.keys[per_key] = owner.gone
         owner.keys.move_to_end(per_key)
 
