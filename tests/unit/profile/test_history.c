@@ -81,7 +81,8 @@ static bool chance(uint32_t percent)
 
 /* ---- aggregates that catalogues are made of ---- */
 
-/* Further kinds of keys: two at most of a customer's payees, four at most of the bank's. */
+/* Further kinds of keys: two at most of a customer's payees, four at most of the bank's; some catalogues have
+ * others. */
 enum { PER_PAYEE = PER_COUNT, PER_CURRENCY, PER_BANK_PAYEE, PER_ACCOUNT_CARD, PER_KINDS };
 static const uint32_t keys_max_of[PER_KINDS] = { [PER_PAYEE] = 2, [PER_BANK_PAYEE] = 4 };
 
@@ -425,6 +426,7 @@ struct twin {
 	struct twin_owner owners[TWIN_KEYS_MAX];
 	int key_count, owner_count;
 	uint64_t keys_evicted;
+	uint32_t keys_max[PER_KINDS];
 	struct list all;
 	struct twin_ref *refs;
 	size_t ref_count;
@@ -473,6 +475,8 @@ static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_
 	}
 	if (t->started && c->c.lateness_ns > t->lateness && now - t->lateness > t->floor)
 		t->floor = now - t->lateness;
+	for (int k = 0; k < PER_KINDS; k++)
+		t->keys_max[k] = c->keys[k].keys_max;
 	t->lateness = c->c.lateness_ns;
 	t->now = now;
 	t->started = true;
@@ -935,6 +939,10 @@ static struct twin_key *key_use(struct twin *t, const struct twin_key *like)
 	struct twin_key *key = key_find(t, like);
 	int64_t gone = INT64_MIN;
 
+	if (key && keys_max_of[like->per] && !key_holds(t, key)) {
+		key_forget(t, key); /* one of which nothing is left is as a new one */
+		key = NULL;
+	}
 	if (keys_max_of[like->per]) {
 		struct twin_owner *owner = owner_find(t, like);
 		if (!owner) {
@@ -947,7 +955,7 @@ static struct twin_key *key_use(struct twin *t, const struct twin_key *like)
 		}
 		for (int count; !key;) {
 			struct twin_key *oldest = key_oldest(t, like, &count);
-			if (count < (int)keys_max_of[like->per])
+			if (count < (int)t->keys_max[like->per])
 				break;
 			key_evict(t, owner, oldest);
 		}
@@ -957,8 +965,6 @@ static struct twin_key *key_use(struct twin *t, const struct twin_key *like)
 		assert_true(t->key_count < TWIN_KEYS_MAX);
 		key = &t->keys[t->key_count++];
 		*key = *like;
-		key->gone = gone;
-	} else if (keys_max_of[like->per] && !key_holds(t, key)) {
 		key->gone = gone;
 	}
 	key->used = t->order;
@@ -1548,6 +1554,9 @@ static void run_catalogue(struct run *r, bool empty)
 			    r->c->c.aggregate_count < AGGREGATES_MAX - 8)
 				aggregate_have(r->c, old->of[i]);
 		}
+	for (int k = 0; k < PER_KINDS; k++)
+		if (keys_max_of[k] && chance(40))
+			r->c->keys[k].keys_max = 1 + (uint32_t)below(2 * keys_max_of[k]);
 	history_activate(r->h, &r->c->c, r->traffic.now, empty);
 	twin_activate(r->twin, r->c, r->traffic.now, empty);
 	free(old);
