@@ -460,10 +460,15 @@ static void twin_free(struct twin *t)
 	free(t);
 }
 
+static void twin_settle_all(struct twin *t);
+
 static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_t now, bool empty)
 {
 	bool now_in[UNIVERSE] = { false };
 
+	t->now = now;
+	if (t->started && c->c.lateness_ns > t->lateness)
+		twin_settle_all(t);
 	for (int i = 0; i < c->c.aggregate_count; i++)
 		now_in[c->of[i]] = true;
 	for (int u = 0; u < UNIVERSE; u++) {
@@ -478,7 +483,6 @@ static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_
 	for (int k = 0; k < PER_KINDS; k++)
 		t->keys_max[k] = c->keys[k].keys_max;
 	t->lateness = c->c.lateness_ns;
-	t->now = now;
 	t->started = true;
 }
 
@@ -654,7 +658,7 @@ static void twin_value(const struct twin *t, int u, enum value_type type, const 
 				   : INT64_MIN;
 	bool lasting = edge == INT64_MIN, young = !lasting && edge + (d->calendar != 0) < t->activated[u];
 	__int128 sum = 0;
-	bool error = false, none = time < t->floor || young || gone > edge;
+	bool error = false, none = time < t->floor || young || (gone > edge && gone >= t->activated[u]);
 	const struct fact *last = NULL;
 
 	for (size_t i = 0; key && !none && i < key->facts.count; i++) {
@@ -867,25 +871,35 @@ static struct twin_owner *owner_find(struct twin *t, const struct twin_key *like
 	return NULL;
 }
 
-/* Can anything still ask for what the key has? */
-static bool key_holds(const struct twin *t, const struct twin_key *key)
+/* Can the aggregate still ask for it? */
+static bool fact_held(const struct twin *t, const struct fact *f, int u)
 {
-	int64_t horizon = t->now - t->lateness;
+	static const int64_t days[] = { 0, 3, 9, 33 };
+	const struct definition *d = &universe[u];
+	int64_t span = d->calendar ? days[d->calendar] * DAY : d->within, horizon = t->now - t->lateness;
 	uint64_t settled = t->ref_count ? t->refs[0].order_first : t->order + 1;
 
+	if (!t->active[u] || !f->feeds[u] || f->time < t->activated[u])
+		return false;
+	return span ? f->time + span > horizon
+		    : !f->out || f->time >= horizon || (f->ref && f->order >= settled);
+}
+
+static bool key_holds(const struct twin *t, const struct twin_key *key)
+{
 	for (size_t i = 0; i < key->facts.count; i++)
-		for (int u = 0; u < UNIVERSE; u++) {
-			static const int64_t days[] = { 0, 3, 9, 33 };
-			const struct fact *f = key->facts.facts[i];
-			const struct definition *d = &universe[u];
-			int64_t span = d->calendar ? days[d->calendar] * DAY : d->within;
-			if (!t->active[u] || d->per != key->per || !f->feeds[u] || f->time < t->activated[u])
-				continue;
-			if (span ? f->time + span > horizon
-				 : !f->out || f->time >= horizon || (f->ref && f->order >= settled))
+		for (int u = 0; u < UNIVERSE; u++)
+			if (universe[u].per == key->per && fact_held(t, key->facts.facts[i], u))
 				return true;
-		}
 	return false;
+}
+
+/* Before lateness grows: what nothing can ask for is gone for good. */
+static void twin_settle_all(struct twin *t)
+{
+	for (size_t i = 0; i < t->all.count; i++)
+		for (int u = 0; u < UNIVERSE; u++)
+			t->all.facts[i]->feeds[u] = fact_held(t, t->all.facts[i], u);
 }
 
 static void key_forget(struct twin *t, struct twin_key *key)
@@ -1027,7 +1041,7 @@ static bool twin_completes(struct twin *t, int p, const struct test_event *te, c
 	int64_t gone;
 	int wanted[16], n = 0;
 
-	if (!self || !key_name(te, patterns[p].per, &like))
+	if (!self || self->time < t->floor || !key_name(te, patterns[p].per, &like))
 		return false;
 	const struct twin_key *key = key_look(t, &like, &gone);
 	for (int i = 0; i < patterns[p].count; i++)
