@@ -2079,6 +2079,90 @@ static void a_longer_lateness_does_not_claim_what_is_gone(void **state)
 	bank_close(&b);
 }
 
+/* An event of the customer's with that payee; NULL: with none, so that it has no such key. */
+static void payee_apply(struct bank *b, const char *payee)
+{
+	struct value body[BODY_COUNT];
+	const struct cel_env env = { .space = { [SPACE_BODY] = body } };
+	const struct history_event e = purchase(b, 1);
+
+	for (int i = 0; i < BODY_COUNT; i++)
+		body[i] = (struct value){ .type = (uint8_t)b->c->fields[i].type, .status = VALUE_NO_DATA };
+	if (payee)
+		body[b->c->field_of[BODY_PAYEE]] = text(payee);
+	history_apply(b->h, &b->c->c, &e, &env, b->v.agg, &b->v.result);
+	assert_int_equal(b->v.result.outcome, EVENT_DECIDED);
+}
+
+/* The sweep comes by at everything, or has no time to. */
+static void payees_wait(struct bank *b, int64_t ns, bool swept)
+{
+	b->now += ns;
+	for (int i = 0; swept && i < 20000; i++)
+		payee_apply(b, NULL);
+}
+
+static uint64_t payees_evicted(const struct bank *b)
+{
+	struct history_sizes sizes;
+
+	history_sizes(b->h, &sizes);
+	return sizes.keys_evicted;
+}
+
+static const struct definition payees_counted = { AGG_COUNT_OF, AGGF_NONE, PER_PAYEE,
+						  MINUTE,	false,	   .where = 0 };
+
+/* A key of which nothing is left is as a new one, be it still there or swept. */
+static void fewer_keys_evict_for_an_empty_key_as_for_a_new_one(void **state)
+{
+	(void)state;
+	for (int swept = 0; swept < 2; swept++) {
+		struct bank b;
+		struct shelf shelf = { 0 };
+		bank_open(&b, &payees_counted, 1);
+		b.c->keys[PER_PAYEE].keys_max = 4;
+		history_activate(b.h, &b.c->c, b.now, false);
+		payee_apply(&b, "anna");
+		payees_wait(&b, HOUR, false);
+		payee_apply(&b, "bert");
+		payee_apply(&b, "cleo");
+		payee_apply(&b, "dora");
+		payees_wait(&b, 2 * MINUTE, swept); /* of anna's nothing is left */
+		b.c->keys[PER_PAYEE].keys_max = 2;
+		history_activate(b.h, &b.c->c, b.now, false);
+		shelf_checkpoint(&shelf, b.h); /* more than two: it loads all the same */
+		struct history *loaded = shelf_load(&shelf, 1000);
+		assert_digests_equal(b.h, loaded);
+		history_destroy(loaded);
+		shelf_free(&shelf);
+		payee_apply(&b, "anna");
+		assert_int_equal(payees_evicted(&b), 2);
+		payee_apply(&b, "dora"); /* holds something: stays */
+		assert_int_equal(payees_evicted(&b), 2);
+		bank_close(&b);
+	}
+}
+
+static void a_longer_lateness_holds_nothing_again(void **state)
+{
+	(void)state;
+	for (int swept = 0; swept < 2; swept++) {
+		struct bank b;
+		bank_open(&b, &payees_counted, 1);
+		payee_apply(&b, "anna");
+		payees_wait(&b, 2 * HOUR, swept);
+		b.c->c.lateness_ns = DAY;
+		history_activate(b.h, &b.c->c, b.now, false);
+		payee_apply(&b, "bert");
+		payee_apply(&b, "cleo");
+		assert_int_equal(payees_evicted(&b), 0);
+		payee_apply(&b, "dora");
+		assert_int_equal(payees_evicted(&b), 1);
+		bank_close(&b);
+	}
+}
+
 /* decisions 23: the 50,001st entry that is wanted makes the key unknown, until enough have left. */
 static void a_key_with_too_many_entries_has_no_data_until_it_shrinks(void **state)
 {
@@ -2760,6 +2844,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(which_rules_run_follows_stage_and_reference),
 		cmocka_unit_test(lateness_and_the_future_have_sharp_edges),
 		cmocka_unit_test(a_longer_lateness_does_not_claim_what_is_gone),
+		cmocka_unit_test(a_longer_lateness_holds_nothing_again),
+		cmocka_unit_test(fewer_keys_evict_for_an_empty_key_as_for_a_new_one),
 		cmocka_unit_test(a_key_with_too_many_entries_has_no_data_until_it_shrinks),
 		cmocka_unit_test(a_lost_entry_that_changes_breaks_windows_for_ever_only),
 		cmocka_unit_test(references_are_forgotten_by_age_and_by_number),
