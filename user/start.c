@@ -431,6 +431,11 @@ int engine_start(struct engine *e, const struct engine_options *options)
 		rc = catalogue_activate(e);
 	if (rc)
 		return rc;
+	history_ahead(e->core.history, &e->ahead);
+	rc = ahead_start(
+		&e->ahead); /* before the engine's thread has a CPU of its own, which it would inherit */
+	if (rc)
+		return fail(e, rc, "a thread: %s", strerror(-rc));
 	cpus_set(e);
 	live_hooks_set(e);
 	rc = listen_start(e, address, port);
@@ -449,6 +454,7 @@ void engine_close(struct engine *e)
 		conns_deinit(&e->conns);
 	}
 	filter_close(e); /* behind the sockets that it feeds */
+	ahead_stop(&e->ahead);
 	if (e->journal)
 		journal_close(e->journal);
 	deliver_deinit(&e->deliver);

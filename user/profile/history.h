@@ -12,6 +12,7 @@
 #ifndef PROFILE_HISTORY_H
 #define PROFILE_HISTORY_H
 
+#include <base/ahead.h>
 #include <base/records.h>
 #include <catalogue/catalogue.h>
 #include <moment/counters.h>
@@ -48,6 +49,8 @@ struct history_result {
 __attribute__((warn_unused_result)) int history_create(struct history **out, uint64_t windows_bytes,
 						       uint64_t cells_max, uint64_t refs_max);
 void history_destroy(struct history *h);
+/* What grows with the bank: its pages may come ahead of need. */
+void history_ahead(const struct history *h, struct ahead *ahead);
 
 /*
  * A catalogue is in force from `now` on: aggregates whose identity is unchanged keep their state, the others
@@ -76,8 +79,8 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
  * every applied PROFILE of a customer, with the entry's now.
  */
 void history_customer_known(struct history *h, uint64_t customer, int64_t now);
-/* A hint, without effect on any outcome: an event of these keys (0: none) is near. Steps 0, 1, 2 some 18, 12, 6
- * events ahead. */
+/* A hint, without effect on any outcome: an event of these keys (0: none) is near. Steps 0, 1, 2 some 18, 12,
+ * 6 events ahead. */
 void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step);
 
 /*

@@ -67,3 +67,10 @@ int history_memory(const struct catalogue *c, uint32_t events_per_day, uint64_t 
 	history_destroy(h);
 	return 0;
 }
+
+void history_ahead(const struct history *h, struct ahead *ahead)
+{
+	ahead_add(ahead, &h->windows.pool.region, 1);
+	ahead_add(ahead, &h->windows.index.region, 4); /* the next index is as large as all before it */
+	ahead_add(ahead, &h->refs.table.region, 4);
+}
