@@ -548,7 +548,8 @@ struct window_cell *cell_make_for(struct windows *w, struct window_place *place,
 	return cell;
 }
 
-/* A bounded key has a new event. */
+/* A bounded key has a new event. One that holds nothing is as a new one, whether the sweep came by or not:
+ * where a reload left its owner fewer keys, it is given its place by the same evictions. */
 void cell_used(struct windows *w, struct window_cell *cell, uint64_t order)
 {
 	struct window_cold *cold = cell_cold(w, cell);
@@ -557,11 +558,18 @@ void cell_used(struct windows *w, struct window_cell *cell, uint64_t order)
 		return;
 	struct window_cell *owner = cell_at(w, cold->owner);
 	struct window_cold *of = cell_cold(w, owner);
-	if (!cell_holds(w, cell))
-		cold->gone = of->gone;
+	bool held = cell_holds(w, cell);
 	cold->used = order;
 	list_pull(w, &of->oldest, &of->newest, cell);
 	list_push(w, &of->oldest, &of->newest, cell);
+	if (held)
+		return;
+	if (of->keys > w->keys[cell->per].keys_max) {
+		cell_changed(w, owner);
+		while (of->keys > w->keys[cell->per].keys_max)
+			owner_evict(w, of);
+	}
+	cold->gone = of->gone;
 }
 
 /* ---- provisional customers ---- */

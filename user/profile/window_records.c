@@ -357,7 +357,8 @@ static bool bounded_link(struct windows *w, struct window_cell *cell)
 	struct window_cold *cold = cell_cold(w, cell);
 	const struct window_cell *owner = cell_find(w, cell->per, cold->owner_key, true);
 
-	if (!owner || cell_cold(w, owner)->keys >= w->keys[cell->per].keys_max)
+	if (!owner ||
+	    cell_cold(w, owner)->keys >= KEYS_BOUND_MAX) /* more than keys_max: a reload left it fewer */
 		return false;
 	cold->owner = cell_block(w, owner);
 	cell_link(w, cell);
