@@ -157,13 +157,17 @@ static void slot_derive(struct windows *w, uint32_t i)
 	struct window_key *k = &w->keys[s->per];
 
 	s->lasting = s->within == 0 && !s->calendar;
+	s->total = s->lasting && (s->function == AGG_COUNT_OF || s->function == AGG_SUM ||
+				  s->function == AGG_MEAN || s->function == AGG_DEVIATION);
 	s->span = slot_span(s);
 	k->slots |= UINT64_C(1) << i;
 	k->span = s->span > k->span ? s->span : k->span;
 	if (s->lasting)
 		w->lasting |= UINT64_C(1) << i;
+	if (s->total)
+		w->totals |= UINT64_C(1) << i;
 	s->run = RUN_NONE;
-	if (s->function != AGG_DISTINCT && s->function != AGG_STEP)
+	if (s->function != AGG_DISTINCT && s->function != AGG_STEP && !s->total)
 		s->run = k->run_count++;
 	w->activated_max = s->activated > w->activated_max ? s->activated : w->activated_max;
 	int64_t full = s->activated == INT64_MIN ? INT64_MIN : time_add(s->activated, s->span);
@@ -178,6 +182,21 @@ static void slot_derive(struct windows *w, uint32_t i)
 		assert(k->fold_bytes + s->fold_bytes <= UINT16_MAX);
 		k->fold_bytes = (uint16_t)(k->fold_bytes + s->fold_bytes);
 	}
+}
+
+static enum window_how slot_how(const struct window_slot *s)
+{
+	if (s->total)
+		return s->function == AGG_COUNT_OF ? HOW_TOTAL_COUNT
+		       : s->function == AGG_SUM	   ? HOW_TOTAL_SUM
+						   : HOW_TOTAL;
+	if (s->function == AGG_COUNT_OF)
+		return HOW_COUNT;
+	if (s->function == AGG_SUM && s->source == SOURCE_INT)
+		return HOW_SUM;
+	if (s->function == AGG_LAST && s->value_count == 1 && s->source != SOURCE_TEXT)
+		return HOW_LAST;
+	return HOW_SCAN;
 }
 
 static void values_place(struct windows *w, struct window_slot *s)
@@ -201,7 +220,7 @@ static void values_place(struct windows *w, struct window_slot *s)
 
 void windows_derive(struct windows *w)
 {
-	w->lasting = 0;
+	w->lasting = w->totals = 0;
 	w->activated_max = w->full_from = INT64_MIN;
 	for (uint32_t per = 0; per < KEYS_MAX; per++) {
 		struct window_key *k = &w->keys[per];
@@ -224,8 +243,10 @@ void windows_derive(struct windows *w)
 		columns_place(&w->keys[per]);
 	}
 	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
-		if (w->slots[i].used)
+		if (w->slots[i].used) {
 			values_place(w, &w->slots[i]);
+			w->slots[i].read = (uint8_t)slot_how(&w->slots[i]);
+		}
 }
 
 /* ---- entries ---- */

@@ -158,7 +158,7 @@ static struct value count_scan(const struct window_slot *s, uint32_t slot, const
 {
 	const uint64_t bytes = v->key->entry_bytes;
 	const char *at = v->entries + v->end * bytes;
-	uint64_t n = s->lasting ? fold_count(s, v->cell) : 0;
+	uint64_t n = 0;
 
 	while (at > v->entries) {
 		at -= bytes;
@@ -208,7 +208,9 @@ static void read_scan(struct windows *w, const struct view *v, uint32_t slot, in
 {
 	const struct window_slot *s = &w->slots[slot];
 
-	if (s->function == AGG_COUNT_OF) {
+	if (s->total) {
+		*out = value_of_total(w, slot, v->cell, v->end);
+	} else if (s->function == AGG_COUNT_OF) {
 		*out = count_scan(s, slot, v, edge);
 	} else if (s->function == AGG_LAST) {
 		read_last(w, v->cell, slot, last_scan(slot, v, edge), out);
@@ -457,7 +459,7 @@ static void entry_settle(struct windows *w, struct window_cell *cell, uint32_t i
 		const struct window_slot *s = &w->slots[bit_first(left)];
 		struct window_run *r = slot_run(w, cell, s);
 		if (s->lasting)
-			fold_add(w, s, cell, e);
+			fold_settle(w, s, cell, e);
 		if (r && i >= r->first)
 			run_remove(s, r, e, i);
 	}
@@ -670,6 +672,12 @@ static void runs_enter(struct windows *w, struct window_cell *cell, uint32_t at)
 	}
 }
 
+static void totals_change(struct windows *w, struct window_cell *cell, const struct window_entry *e, bool add)
+{
+	for (uint64_t left = e->feeds & w->totals; left; left &= left - 1)
+		total_change(&w->slots[bit_first(left)], cell, e, add);
+}
+
 /* An entry as its log will have it. */
 struct entry_room {
 	struct window_entry entry;
@@ -725,6 +733,7 @@ void windows_enter(struct windows *w, struct window_place *place, const struct w
 	struct window_entry *e = cell_entry(k, cell, at);
 	entry_encode(k, event, e);
 	e->feeds = feeds;
+	totals_change(w, cell, e, true);
 	runs_enter(w, cell, at);
 	int64_t reach = time_add(event->time, k->span);
 	cell->reach = reach > cell->reach ? reach : cell->reach;
@@ -744,6 +753,8 @@ void windows_amend(struct windows *w, struct window_cell *cell, const struct win
 		return;
 	}
 	for (int again = 0; again < 2; again++) {
+		if (!(e->mark & ENTRY_OUT))
+			totals_change(w, cell, e, again);
 		for (uint64_t left = e->mark & ENTRY_OUT ? 0 : e->feeds; left; left &= left - 1) {
 			const struct window_slot *s = &w->slots[bit_first(left)];
 			struct window_run *r = slot_run(w, cell, s);

@@ -90,6 +90,17 @@ struct window_value {
 	uint16_t fold_at, fold_status_at; /* in the fold of a `last` */
 };
 
+/* How a slot is read where the log is short and nothing is missing. */
+enum window_how {
+	HOW_SCAN,	 /* as read_scan says */
+	HOW_TOTAL_COUNT, /* for ever: the fold has it */
+	HOW_TOTAL_SUM,	 /* a sum for ever */
+	HOW_TOTAL,	 /* mean, deviation for ever */
+	HOW_COUNT,	 /* a count with a length */
+	HOW_SUM,	 /* a sum with a length, of a field that every entry has */
+	HOW_LAST,	 /* of one value that is no string */
+};
+
 /* An aggregate's place, by identity: it stays the same while catalogues come and go. */
 struct window_slot {
 	struct hash128 identity;
@@ -105,6 +116,8 @@ struct window_slot {
 	uint16_t at, status_at;
 	uint16_t fold_at, fold_bytes; /* for ever: in the cell's folds */
 	bool lasting;
+	bool total;   /* its fold has all that counts, what is in the log too */
+	uint8_t read; /* enum window_how */
 	int64_t span; /* an entry is wanted for so long; for ever: 0 */
 };
 enum { RUN_NONE = 255 };
@@ -136,7 +149,11 @@ struct window_run {
 _Static_assert(sizeof(struct window_run) == 64, "a cache line");
 #define MARK_UNKNOWN UINT32_MAX
 
-/* What settled entries gave to a window for ever; of count, sum, mean, deviation, min, max. */
+/*
+ * The fold of a window for ever. Of min, max and last: what settled entries gave. Of count, sum, mean and
+ * deviation (slot.total): all entries, those of the log too, so that a read needs no scan; a read as of a
+ * time before the newest entry takes back what is newer, which is in the log.
+ */
 struct window_fold {
 	uint64_t count, errors, used;
 	__int128 sum; /* min, max: the value */
@@ -210,7 +227,7 @@ struct windows {
 	struct window_value values[AGGREGATE_VALUES_MAX];
 	uint32_t value_count;
 	struct window_key keys[KEYS_MAX];
-	uint64_t lasting;		  /* bits of slots for ever */
+	uint64_t lasting, totals;	  /* bits of slots for ever; of those with slot.total */
 	int64_t activated_max, full_from; /* of slots: the latest; as of then all windows are full */
 
 	/* A checkpoint on its way. */
@@ -415,11 +432,18 @@ enum value_status entry_int(const struct window_slot *s, const struct window_ent
 void run_add(const struct window_slot *s, struct window_run *r, const struct window_entry *e, uint32_t index);
 void run_remove(const struct window_slot *s, struct window_run *r, const struct window_entry *e,
 		uint32_t index);
-uint64_t fold_count(const struct window_slot *s, const struct window_cell *cell);
-void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f);
-void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f);
+/* What is not in the log, and never will be: all of it goes into the fold. */
 void fold_add(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
 	      const struct window_entry *e);
+/* An entry of the log has settled. */
+void fold_settle(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
+		 const struct window_entry *e);
+/* slot.total: an entry comes into the log or out of it. */
+void total_change(const struct window_slot *s, struct window_cell *cell, const struct window_entry *e,
+		  bool add);
+/* slot.total: without the entries of the log from `from` on. */
+struct value value_of_total(const struct windows *w, uint32_t slot, const struct window_cell *cell,
+			    uint32_t from);
 bool fold_valid(const struct windows *w, const struct window_slot *s, const struct window_cell *cell,
 		uint64_t order_max);
 bool fold_used(const struct window_slot *s, const struct window_cell *cell);

@@ -2585,7 +2585,7 @@ static void impossible_fields_are_refused(void **state)
 		{ "ref memory", REF, 0, 137, 1, 1 },
 		{ "ref with a key that is not there", REF, 0, 138, 1, 8 },
 		{ "ref reserved", REF, 0, 140, 1, 1 },
-		{ "meta version", META, 0, 0, 4, 3 },
+		{ "meta version", META, 0, 0, 4, 2 },
 		{ "meta bytes", META, 0, 4, 4, 1 },
 		{ "meta order", META, 0, 8, 8, 1 },
 		{ "meta first reference", META, 0, 16, 8, 2 },
