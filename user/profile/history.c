@@ -626,12 +626,9 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now)
 		windows_touch(w, cell, false);
 }
 
-void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step)
+void history_expect(struct history *h, uint64_t customer, uint64_t account)
 {
-	if (customer && h->windows.keys[PER_CUSTOMER].slots)
-		windows_prefetch(&h->windows, PER_CUSTOMER, (struct key128){ .low = customer }, step);
-	if (account && h->windows.keys[PER_ACCOUNT].slots)
-		windows_prefetch(&h->windows, PER_ACCOUNT, (struct key128){ .low = account }, step);
+	windows_expect(&h->windows, customer, account);
 }
 
 void history_sizes(const struct history *h, struct history_sizes *out)

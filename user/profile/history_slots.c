@@ -213,7 +213,7 @@ static uint8_t plan_reads(struct history *h, const struct catalogue *c, const st
 		assert(i < c->aggregate_count && a->function != AGG_STEP);
 		if (h->key_of[a->per] != per || a->before != before)
 			continue;
-		plan->reads[at++] = (struct window_read){ h->slot_of[i], a->value_first };
+		plan->reads[at++] = windows_read_plan(&h->windows, h->slot_of[i], a->value_first);
 		plan->keys |= 1u << per;
 		plan->calendars |= 1u << a->calendar;
 	}

@@ -13,8 +13,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { COUNT_BITS = 40, SMALL_SET = 32, SET_SLOTS = 131072 };
-static const uint64_t count_mask = (UINT64_C(1) << COUNT_BITS) - 1;
+enum { SMALL_SET = 32, SET_SLOTS = 131072 };
+static const uint64_t count_mask = FOLD_COUNT_MASK;
 static const uint64_t errors_max = (UINT64_C(1) << 23) - 1;
 static const uint64_t fold_is_used = UINT64_C(1) << 63; /* by an entry, be it without a value */
 
@@ -295,7 +295,7 @@ static void fold_read(const struct window_slot *s, const struct window_cell *cel
 	int64_t extreme;
 
 	*f = (struct window_fold){ .count = head & count_mask,
-				   .errors = head >> COUNT_BITS & errors_max,
+				   .errors = head >> FOLD_COUNT_BITS & errors_max,
 				   .used = head >> 63 };
 	if (s->function == AGG_MIN || s->function == AGG_MAX) {
 		memcpy(&extreme, at + 8, sizeof extreme);
@@ -310,9 +310,9 @@ static void fold_read(const struct window_slot *s, const struct window_cell *cel
 /* One entry more or less. At its limit the number of errors stays: the value is one in any case. */
 static uint64_t head_change(uint64_t head, enum value_status status, bool add)
 {
-	const uint64_t one = status == VALUE_ERROR ? UINT64_C(1) << COUNT_BITS : 1;
+	const uint64_t one = status == VALUE_ERROR ? UINT64_C(1) << FOLD_COUNT_BITS : 1;
 
-	if (status == VALUE_ERROR && (head >> COUNT_BITS & errors_max) == errors_max)
+	if (status == VALUE_ERROR && (head >> FOLD_COUNT_BITS & errors_max) == errors_max)
 		return head;
 	assert(status == VALUE_ERROR || !add || (head & count_mask) != count_mask);
 	return add ? head + one : head - one;
@@ -448,6 +448,11 @@ bool fold_valid(const struct windows *w, const struct window_slot *s, const stru
 	return s->function != AGG_DEVIATION || squares_valid(&f);
 }
 
+static bool last_newer(int64_t time, uint64_t mark, const struct window_entry *e)
+{
+	return time > e->time || (time == e->time && mark >> 8 > entry_order(e));
+}
+
 /* The newest by (time, order) stays. */
 static void fold_last(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
 		      const struct window_entry *e)
@@ -459,7 +464,7 @@ static void fold_last(const struct windows *w, const struct window_slot *s, stru
 
 	memcpy(&time, to, 8);
 	memcpy(&mark, to + 8, 8);
-	if (mark && (time > e->time || (time == e->time && mark >> 8 > entry_order(e))))
+	if (mark && last_newer(time, mark, e))
 		return;
 	memset(to, 0, s->fold_bytes);
 	memcpy(to, &e->time, 8);
@@ -538,11 +543,11 @@ void value_of_nothing(const struct windows *w, const struct window_slot *s, stru
 	value_none(w, s, zero ? VALUE_OK : VALUE_NO_DATA, out);
 }
 
-static struct value value_of_sum(const struct window_slot *s, __int128 sum)
+struct value value_of_sum(uint8_t type, __int128 sum)
 {
-	if (sum <= INT64_MAX && sum >= INT64_MIN)
-		return value_make(s->type, VALUE_OK, (int64_t)sum);
-	return (struct value){ .type = s->type, .status = VALUE_ERROR, .bytes = VALUE_ERROR_OVERFLOW };
+	if (sum == (int64_t)sum)
+		return value_make(type, VALUE_OK, (int64_t)sum);
+	return (struct value){ .type = type, .status = VALUE_ERROR, .bytes = VALUE_ERROR_OVERFLOW };
 }
 
 /* Of all that counts. f->sum of min and max is valid where f->count is. */
@@ -553,7 +558,7 @@ static struct value value_of_fold(const struct window_slot *s, const struct wind
 	if (s->function == AGG_COUNT_OF)
 		return value_make(s->type, VALUE_OK, (int64_t)f->count);
 	if (s->function == AGG_SUM)
-		return value_of_sum(s, f->sum);
+		return value_of_sum(s->type, f->sum);
 	if (f->count < (s->function == AGG_DEVIATION ? 2u : 1u))
 		return value_make(s->type, VALUE_NO_DATA, 0);
 	if (s->function == AGG_MIN || s->function == AGG_MAX)
@@ -643,7 +648,7 @@ void value_of_last(struct windows *w, const struct window_slot *s, const struct 
 		memcpy(&time, fold, 8);
 		memcpy(&mark, fold + 8, 8);
 	}
-	bool folded = mark && (!e || time > e->time || (time == e->time && mark >> 8 > entry_order(e)));
+	bool folded = mark && (!e || last_newer(time, mark, e));
 	if (!folded && !e) {
 		value_of_nothing(w, s, out);
 		return;
@@ -654,6 +659,27 @@ void value_of_last(struct windows *w, const struct window_slot *s, const struct 
 		out[i] = folded ? last_value(w, v, time, mark, fold + v->fold_at, fold + v->fold_status_at)
 				: last_value(w, v, e->time, e->mark, base + v->at, base + v->status_at);
 	}
+}
+
+/* The same, of one value that is no string. */
+struct value value_of_last_one(const struct windows *w, const struct window_slot *s,
+			       const struct window_cell *cell, const struct window_entry *e)
+{
+	const struct window_value *v = &w->values[s->value_first];
+	const char *fold = s->lasting ? fold_of(s, cell) : NULL;
+	int64_t time = 0, i = 0;
+	uint64_t mark = 0;
+
+	if (fold) {
+		memcpy(&time, fold, 8);
+		memcpy(&mark, fold + 8, 8);
+	}
+	enum value_status status = VALUE_NO_DATA;
+	if (e && !(mark && last_newer(time, mark, e)))
+		status = entry_int(s, e, &i);
+	else if (mark)
+		status = source_int(v->source, time, mark, fold + v->fold_at, fold + v->fold_status_at, &i);
+	return value_make(v->type, status, i);
 }
 
 /* ---- distinct ---- */

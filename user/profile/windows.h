@@ -78,6 +78,7 @@ struct window_column {
 	uint16_t at, status_at;	 /* bytes from the entry's start; status_at 0: none */
 	uint16_t body;		 /* number of the body field in the catalogue in force */
 	uint8_t source, field;
+	uint8_t from, bytes; /* in struct window_event; 0 bytes: from the body */
 };
 
 /* One value of an aggregate. */
@@ -90,15 +91,17 @@ struct window_value {
 	uint16_t fold_at, fold_status_at; /* in the fold of a `last` */
 };
 
-/* How a slot is read where the log is short and nothing is missing. */
+/* How a slot is read that has no running value. */
 enum window_how {
-	HOW_SCAN,	 /* as read_scan says */
-	HOW_TOTAL_COUNT, /* for ever: the fold has it */
-	HOW_TOTAL_SUM,	 /* a sum for ever */
-	HOW_TOTAL,	 /* mean, deviation for ever */
-	HOW_COUNT,	 /* a count with a length */
-	HOW_SUM,	 /* a sum with a length, of a field that every entry has */
-	HOW_LAST,	 /* of one value that is no string */
+	HOW_SCAN,	 /* a run over the log */
+	HOW_TOTAL,	 /* slot.total: the fold has it */
+	HOW_TOTAL_COUNT, /* the same, of a count */
+	HOW_TOTAL_SUM,
+	HOW_COUNT,    /* with a length */
+	HOW_SUM,      /* with a length, of a field that every entry has */
+	HOW_LAST_ONE, /* of one value that is no string */
+	HOW_LAST,
+	HOW_DISTINCT,
 };
 
 /* An aggregate's place, by identity: it stays the same while catalogues come and go. */
@@ -117,7 +120,7 @@ struct window_slot {
 	uint16_t fold_at, fold_bytes; /* for ever: in the cell's folds */
 	bool lasting;
 	bool total;   /* its fold has all that counts, what is in the log too */
-	uint8_t read; /* enum window_how */
+	uint8_t how;  /* enum window_how */
 	int64_t span; /* an entry is wanted for so long; for ever: 0 */
 };
 enum { RUN_NONE = 255 };
@@ -159,6 +162,11 @@ struct window_fold {
 	__int128 sum; /* min, max: the value */
 	uint64_t squares[3];
 };
+
+/* Its first word: count, errors, and whether something of it has settled. */
+enum { FOLD_COUNT_BITS = 40 };
+#define FOLD_COUNT_MASK ((UINT64_C(1) << FOLD_COUNT_BITS) - 1)
+#define FOLD_ERRORS (UINT64_MAX >> 1 & ~FOLD_COUNT_MASK)
 
 enum window_cell_flags {
 	CELL_LIVE = 1 << 0,
@@ -209,6 +217,12 @@ struct window_cold {
 	uint32_t oldest, newest, keys; /* of an owner */
 };
 
+/* Keys of an event to come; a hint, which may be wrong. */
+struct window_ahead {
+	bool has[2]; /* customer, account */
+	uint32_t hash[2], block[2];
+};
+
 struct windows {
 	struct pool pool;
 	struct window_index index;
@@ -239,6 +253,8 @@ struct windows {
 	uint64_t settled; /* entries with a reference and a smaller order cannot change any more */
 	uint64_t entries, cells, provisional_forgotten, keys_evicted;
 	uint32_t ticks;
+	uint32_t expected; /* calls of windows_expect */
+	struct window_ahead ahead[32];
 };
 
 /* Memory */
@@ -266,8 +282,9 @@ struct window_place {
 	uint8_t per;
 };
 void windows_look(const struct windows *w, struct window_place *place);
-/* Step 0: asks for the key's slot in the index; 1: for the cell; 2: for what is behind its header. */
-void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step);
+/* A hint: an event of this customer and account (0: none) comes after WINDOW_AHEAD more of these calls. */
+enum { WINDOW_AHEAD = 18 };
+void windows_expect(struct windows *w, uint64_t customer, uint64_t account);
 /*
  * The values of some slots of one kind of key, as of time t >= now - lateness, over what has been entered.
  * Each lands in `values` at its place: one value, or as many as the slot has. `edges`: of calendar windows,
@@ -276,7 +293,13 @@ void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32
 struct window_read {
 	uint8_t slot;
 	uint16_t value;
+	/* of the slot, as windows_read_plan took it over */
+	uint8_t how, type;
+	uint16_t at, fold_at;
+	int64_t within; /* 0: no fixed length */
 };
+/* To be made anew after windows_derive. */
+struct window_read windows_read_plan(const struct windows *w, uint8_t slot, uint16_t value);
 struct window_ask {
 	int64_t t;
 	const int64_t *edges;
@@ -450,10 +473,13 @@ bool fold_used(const struct window_slot *s, const struct window_cell *cell);
 void value_none(const struct windows *w, const struct window_slot *s, enum value_status status,
 		struct value *out);
 void value_of_nothing(const struct windows *w, const struct window_slot *s, struct value *out);
+struct value value_of_sum(uint8_t type, __int128 sum);
 struct value value_of_run(const struct window_slot *s, const struct window_cell *cell,
 			  const struct window_run *r);
 void value_of_last(struct windows *w, const struct window_slot *s, const struct window_cell *cell,
 		   const struct window_entry *e, struct value *out);
+struct value value_of_last_one(const struct windows *w, const struct window_slot *s,
+			       const struct window_cell *cell, const struct window_entry *e);
 struct value value_of_distinct(struct windows *w, const struct window_slot *s, uint32_t slot,
 			       const struct window_cell *cell, uint32_t from, uint32_t end);
 

@@ -1516,8 +1516,8 @@ static void engine_apply(struct history *h, const struct test_catalogue *c, cons
 	event[FIELD_touchpoint].i = te->e.touchpoint;
 	for (int i = 0; i < VALUES; i++)
 		v->agg[i] = untouched;
-	for (uint32_t step = 0; step < 3; step++)
-		history_prefetch(h, te->e.customer, te->e.account, step);
+	for (uint32_t i = 0; i < HISTORY_AHEAD; i++)
+		history_expect(h, te->e.customer, te->e.account);
 	assert_true(history_has_room(h, BATCH_ENTRIES_MAX));
 	history_apply(h, &c->c, &te->e, &env, v->agg, &v->result);
 }
