@@ -239,6 +239,8 @@ static void plan_make(struct history *h, const struct catalogue *c, const struct
 		at = (uint8_t)(at + (plan->of[per].before = plan_reads(h, c, type, plan, per, true, at)));
 		at = (uint8_t)(at + (plan->of[per].with = plan_reads(h, c, type, plan, per, false, at)));
 	}
+	plan->plain = !(plan->keys & ~(1u << PER_CUSTOMER | 1u << PER_ACCOUNT)) && plan->calendars <= 1 &&
+		      !plan->completes;
 }
 
 static void patterns_take(struct history *h, const struct catalogue *c)
