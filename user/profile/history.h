@@ -83,9 +83,13 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
  * every applied PROFILE of a customer, with the entry's now.
  */
 void history_customer_known(struct history *h, uint64_t customer, int64_t now);
-/* A hint, without effect on any outcome: an event of these keys (0: none) is near. Steps 0, 1, 2 some 18, 12,
- * 6 events ahead. */
-void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step);
+/*
+ * A hint, without effect on any outcome: an event of these keys (0: none) comes after HISTORY_AHEAD more of
+ * these calls. Said of the first HISTORY_AHEAD of a batch, then once before each event, with 0 where the
+ * batch has no more.
+ */
+enum { HISTORY_AHEAD = 18 };
+void history_expect(struct history *h, uint64_t customer, uint64_t account);
 
 /*
  * What one customer with one account and one card costs under this catalogue, at so many events a day that
