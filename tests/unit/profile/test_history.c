@@ -1,4 +1,4 @@
-// needs: user/profile/hist*.c user/profile/win*.c user/profile/cells.c user/profile/refs.c user/base/[rm]*.c
+// needs: user/profile/hist*.c user/profile/win*.c user/profile/cells.c user/profile/refs.c user/base/[rm]*.c user/base/ahead.c
 /*
  * history against a slow twin: the twin keeps every fact ever accepted in plain lists, computes each
  * aggregate from scratch by scanning, and does transactions by the text of decisions 11-17. Seeded random
@@ -427,6 +427,7 @@ struct twin {
 	int key_count, owner_count;
 	uint64_t keys_evicted;
 	uint32_t keys_max[PER_KINDS];
+	int64_t ref_memory;
 	struct list all;
 	struct twin_ref *refs;
 	size_t ref_count;
@@ -461,12 +462,16 @@ static void twin_free(struct twin *t)
 }
 
 static void twin_settle_all(struct twin *t);
+static void twin_ref_forget(struct twin *t);
 
 static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_t now, bool empty)
 {
 	bool now_in[UNIVERSE] = { false };
 
 	t->now = now;
+	while (t->started && t->ref_count && now - t->refs[0].seen >= t->ref_memory)
+		twin_ref_forget(t);
+	t->ref_memory = c->c.ref_memory_ns;
 	if (t->started && c->c.lateness_ns > t->lateness)
 		twin_settle_all(t);
 	for (int i = 0; i < c->c.aggregate_count; i++)
@@ -1558,7 +1563,9 @@ static void run_catalogue(struct run *r, bool empty)
 	r->c->c.lateness_ns = old && chance(80) ? old->c.lateness_ns
 			      : chance(50)	? 24 * HOUR
 						: (int64_t)below(3 * DAY);
-	r->c->c.ref_memory_ns = old ? old->c.ref_memory_ns : chance(50) ? 35 * DAY : (int64_t)below(5 * DAY);
+	r->c->c.ref_memory_ns = old && chance(70) ? old->c.ref_memory_ns
+				: chance(50)	  ? 35 * DAY
+						  : (int64_t)below(5 * DAY);
 	r->c->c.refs_max = chance(60) ? r->refs_max : 3 + below(20);
 	if (r->c->c.refs_max > r->refs_max)
 		r->c->c.refs_max = r->refs_max;
