@@ -1,7 +1,7 @@
 // needs: user/profile/*.c user/catalogue/*.c user/cel/*.c user/base/*.c
 /*
  * windows.c: what one event costs in history alone. Events of workload bank-20 (mulberry32, seed 20260101)
- * for so many customers go through history_prefetch and history_apply in batches of 256; only those are
+ * for so many customers go through history_expect and history_apply in batches of 256; only those are
  * timed, not the making of events. Prints ns an event, what
  * is in memory and a hash of all values, which is the same for the same work.
  *
@@ -215,13 +215,10 @@ struct bench {
 
 static void event_apply(struct bench *b, uint32_t i)
 {
-	static const uint32_t ahead[] = { 18, 12, 6 };
 	const struct cel_env env = { 0 };
 	struct history_result result;
 
-	for (uint32_t step = 0; step < 3; step++)
-		if (i + ahead[step] < BATCH)
-			history_prefetch(b->h, b->events[i + ahead[step]].customer, 0, step);
+	history_expect(b->h, i + HISTORY_AHEAD < BATCH ? b->events[i + HISTORY_AHEAD].customer : 0, 0);
 	history_apply(b->h, b->c, &b->events[i], &env, b->agg, &result);
 }
 
@@ -243,6 +240,8 @@ static int64_t batch_run(struct bench *b, struct generator *g, bool hashed)
 		fprintf(stderr, "no room\n");
 		exit(1);
 	}
+	for (uint32_t i = 0; i < HISTORY_AHEAD; i++)
+		history_expect(b->h, b->events[i].customer, 0);
 	for (uint32_t i = 0; i < BATCH; i++) {
 		event_apply(b, i);
 		if (hashed)

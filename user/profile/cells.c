@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { LOG_ROOM_MAX = 65536, SWEEP_SLOTS = 8, SWEEP_EVERY = 8, SET_SLOTS = 131072 };
+enum { LOG_ROOM_MAX = 65536, SWEEP_SLOTS = 8, SWEEP_EVERY = 16, SET_SLOTS = 131072 };
 _Static_assert((int)LOG_ROOM_MAX > (int)WINDOW_LOG_EVENTS_MAX, "a full log moves back only now and then");
 _Static_assert((int)SET_SLOTS >= 2 * (int)WINDOW_LOG_EVENTS_MAX, "distinct values of a full log");
 static const uint32_t texts_count = BATCH_ENTRIES_MAX * AGGREGATE_VALUES_MAX;
@@ -165,27 +165,29 @@ void windows_look(const struct windows *w, struct window_place *place)
 		place->gone = cell_cold(w, owner)->gone;
 }
 
-/* Inlined: gcc takes a function that does nothing but prefetch for one without effect, and drops its calls.
- */
-static inline __attribute__((always_inline)) void block_prefetch(const struct windows *w, uint32_t block,
-								 uint32_t step)
+/* The first cell of that hash: mostly the key's. 0: none. */
+static uint32_t block_guess(const struct windows *w, uint32_t hash)
 {
-	const char *at = (const char *)cell_at(w, block);
-	const struct window_cell *cell = (const struct window_cell *)at;
+	const struct key_index_half *h = &w->index.now;
+	uint64_t mask = h->count - 1;
 
-	if (step == 1) {
-		__builtin_prefetch(at, 1);
-		__builtin_prefetch(at + 64, 1);
-		__builtin_prefetch(at + 128, 1);
-		return;
-	}
-	const struct window_key *k = &w->keys[cell->per];
+	for (uint64_t at = hash & mask; h->slots[at].block; at = (at + 1) & mask)
+		if (h->slots[at].hash == hash)
+			return h->slots[at].block;
+	return 0;
+}
+
+/* The cell may have moved since it was guessed: what stands there is only a place to ask memory for. Inlined:
+ * gcc takes a function that does nothing but prefetch for one without effect, and drops its calls. */
+static inline __attribute__((always_inline)) void log_prefetch(const struct windows *w, uint32_t block,
+							       uint32_t per)
+{
+	const struct window_cell *cell = cell_at(w, block);
+	const struct window_key *k = &w->keys[per];
 	const char *end = (const char *)cell_entry(k, cell, cell->count);
+
 	__builtin_prefetch(end, 1);
-	if (end - at > 256)
-		__builtin_prefetch(end - k->entry_bytes);
-	else if (end - at > 192)
-		__builtin_prefetch(at + 192, 1);
+	__builtin_prefetch(end - k->entry_bytes, 1);
 	if (!cell->runs)
 		return;
 	const char *runs = (const char *)cell_runs(w, cell);
@@ -195,22 +197,43 @@ static inline __attribute__((always_inline)) void block_prefetch(const struct wi
 		__builtin_prefetch(runs + i * 64, 1);
 }
 
-void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step)
+/* What stands first in a cell: header, folds, and the entries of most. */
+static inline __attribute__((always_inline)) void cell_prefetch(const struct windows *w, uint32_t block)
 {
-	const struct key_index_half *h = &w->index.now;
-	uint32_t hash = key_hash(per, key, false);
-	uint64_t mask = h->count - 1;
+	const char *at = (const char *)cell_at(w, block);
 
-	if (step == 0) {
-		key_index_prefetch(&w->index, hash);
-		return;
-	}
-	for (uint64_t at = hash & mask; h->slots[at].block; at = (at + 1) & mask)
-		if (h->slots[at].hash == hash) {
-			block_prefetch(w, h->slots[at].block, step);
-			return;
-		}
+	__builtin_prefetch(at, 1);
+	__builtin_prefetch(at + 64, 1);
+	__builtin_prefetch(at + 128, 1);
+	__builtin_prefetch(at + 192, 1);
 }
+
+/* Three steps, a third of the way each: the place in the index, the cell, what is far from its header. */
+void windows_expect(struct windows *w, uint64_t customer, uint64_t account)
+{
+	const uint32_t step = WINDOW_AHEAD / 3, places = sizeof w->ahead / sizeof *w->ahead;
+	uint32_t at = w->expected++;
+	struct window_ahead *far = &w->ahead[at % places], *mid = &w->ahead[(at - step) % places];
+	const struct window_ahead *near = &w->ahead[(at - 2 * step) % places];
+	const uint64_t ids[] = { customer, account };
+
+	for (uint32_t per = 0; per < 2; per++) {
+		far->has[per] = ids[per] && w->keys[per].slots;
+		if (far->has[per]) {
+			far->hash[per] = key_hash(per, (struct key128){ .low = ids[per] }, false);
+			key_index_prefetch(&w->index, far->hash[per]);
+		}
+		if (mid->has[per]) {
+			mid->block[per] = block_guess(w, mid->hash[per]);
+			mid->has[per] = mid->block[per] != 0;
+			if (mid->has[per])
+				cell_prefetch(w, mid->block[per]);
+		}
+		if (near->has[per])
+			log_prefetch(w, near->block[per], per);
+	}
+}
+_Static_assert(PER_CUSTOMER == 0 && PER_ACCOUNT == 1, "windows_expect");
 
 /* ---- changes ---- */
 

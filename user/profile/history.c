@@ -214,12 +214,11 @@ static struct window_place *pass_place(struct pass *p, uint32_t per)
 
 /* ---- reading ---- */
 
-static void values_none(struct pass *p, const struct window_read *reads, uint32_t count)
+static void values_none(const struct windows *w, const struct window_read *reads, uint32_t count,
+			struct value *agg)
 {
-	const struct windows *w = &p->h->windows;
-
 	for (uint32_t i = 0; i < count; i++)
-		value_none(w, &w->slots[reads[i].slot], VALUE_NO_DATA, p->agg + reads[i].value);
+		value_none(w, &w->slots[reads[i].slot], VALUE_NO_DATA, agg + reads[i].value);
 }
 
 static void edges_make(struct pass *p)
@@ -239,7 +238,7 @@ static void values_read(struct pass *p, uint32_t per, const struct window_read *
 	};
 
 	if (!(p->has_key >> per & 1) || p->event->time < p->h->floor) {
-		values_none(p, reads, count);
+		values_none(&p->h->windows, reads, count, p->agg);
 		return;
 	}
 	if (p->plan->calendars > 1 && !p->has_edges)
@@ -260,21 +259,22 @@ static void read_all(struct pass *p)
 /* ---- entering ---- */
 
 /* Slots that the event feeds: those whose `where` holds, in force at its time. */
-static uint64_t event_feeds(const struct pass *p)
+static uint64_t event_feeds(const struct history *h, const struct catalogue *c, const struct plan *plan,
+			    int64_t time, const struct cel_env *env)
 {
-	const struct windows *w = &p->h->windows;
-	uint64_t feeds = p->plan->feeds;
+	const struct windows *w = &h->windows;
+	uint64_t feeds = plan->feeds;
 
-	for (uint64_t left = p->plan->where; left; left &= left - 1) {
+	for (uint64_t left = plan->where; left; left &= left - 1) {
 		uint32_t i = bit_first(left);
-		struct value holds = cel_eval(&p->c->aggregates[i].where, p->env);
+		struct value holds = cel_eval(&c->aggregates[i].where, env);
 		if (holds.status == VALUE_OK && holds.i)
-			feeds |= UINT64_C(1) << p->h->slot_of[i];
+			feeds |= UINT64_C(1) << h->slot_of[i];
 	}
-	if (p->event->time > w->activated_max)
+	if (time > w->activated_max)
 		return feeds;
 	for (uint64_t left = feeds; left; left &= left - 1)
-		if (p->event->time < w->slots[bit_first(left)].activated)
+		if (time < w->slots[bit_first(left)].activated)
 			feeds &= ~(left & -left);
 	return feeds;
 }
@@ -284,10 +284,9 @@ static uint8_t base_flags(enum value_status status)
 	return status == VALUE_OK ? 0 : status == VALUE_ERROR ? ENTRY_BASE_ERROR : ENTRY_BASE_NONE;
 }
 
-static struct window_event event_window(const struct pass *p, uint64_t order)
+static struct window_event event_window(const struct history_event *event, const struct cel_env *env,
+					uint64_t order)
 {
-	const struct history_event *event = p->event;
-
 	return (struct window_event){
 		.time = event->time,
 		.order = order,
@@ -300,7 +299,7 @@ static struct window_event event_window(const struct pass *p, uint64_t order)
 		.mcc = event->mcc,
 		.touchpoint = event->touchpoint,
 		.flags = (uint8_t)(base_flags(event->base.status) | (event->ref ? ENTRY_REF : 0)),
-		.body = p->env->space[SPACE_BODY],
+		.body = env->space[SPACE_BODY],
 	};
 }
 
@@ -327,7 +326,7 @@ static void key_apply(struct pass *p, uint32_t per, const struct window_event *e
 	uint32_t before = read ? p->plan->of[per].before : 0, with = read ? p->plan->of[per].with : 0;
 
 	if (!(p->has_key >> per & 1)) {
-		values_none(p, reads, before + with);
+		values_none(&p->h->windows, reads, before + with, p->agg);
 		return;
 	}
 	if (before)
@@ -344,8 +343,8 @@ static void key_apply(struct pass *p, uint32_t per, const struct window_event *e
 /* The event counts: it enters the windows of its keys. Gives the kinds of keys that have it, as bits. */
 static uint16_t event_enter(struct pass *p, bool read)
 {
-	struct window_event entry = event_window(p, ++p->h->order);
-	uint64_t feeds = event_feeds(p);
+	struct window_event entry = event_window(p->event, p->env, ++p->h->order);
+	uint64_t feeds = event_feeds(p->h, p->c, p->plan, p->event->time, p->env);
 	uint32_t entered = 0;
 
 	for (uint32_t left = p->plan->keys; left; left &= left - 1) {
@@ -587,6 +586,51 @@ static void customer_touch(struct pass *p)
 		windows_touch(&p->h->windows, cell, p->event->provisional);
 }
 
+/* ---- the common event ---- */
+
+/* Nothing but to enter the windows of its customer and account: no reference, not late, somebody known. */
+static bool event_plain(const struct history *h, const struct plan *plan, const struct history_event *event)
+{
+	bool special = event->reversal | event->provisional | event->unremembered | !plan->plain;
+	bool counts = event->stage == STAGE_AUTHORISED || event->stage == STAGE_POSTED;
+	int64_t ahead = event->time - event->now;
+
+	return !special && counts && !event->ref && !h->windows.oldest && ahead >= -h->lateness &&
+	       (event->event_clock || ahead <= future_ns_max) && event->time >= h->floor;
+}
+
+/* What judge_counted does, with one place for each key. */
+static void apply_plain(struct history *h, const struct catalogue *c, const struct plan *plan,
+			const struct history_event *event, const struct cel_env *env, struct value *agg,
+			struct history_result *result)
+{
+	struct windows *w = &h->windows;
+	struct window_event entry = event_window(event, env, ++h->order);
+	const uint64_t feeds = event_feeds(h, c, plan, event->time, env);
+	const struct window_ask ask = { .t = event->time, .values = agg, .full = &result->window_full };
+
+	for (uint32_t left = plan->keys; left; left &= left - 1) {
+		uint32_t per = bit_first(left), before = plan->of[per].before, with = plan->of[per].with;
+		uint64_t id = per == PER_CUSTOMER ? event->customer : event->account;
+		const struct window_read *reads = plan->reads + plan->of[per].first;
+		if (!id) {
+			values_none(w, reads, before + with, agg);
+			continue;
+		}
+		struct window_place place = { .key = { .low = id }, .per = (uint8_t)per, .gone = INT64_MIN };
+		place.cell = cell_find(w, per, place.key, false);
+		if (before)
+			windows_read(w, &place, reads, before, &ask);
+		entry.feeds = feeds & w->keys[per].slots;
+		if (entry.feeds)
+			windows_enter(w, &place, &entry);
+		if (with)
+			windows_read(w, &place, reads + before, with, &ask);
+	}
+	result->outcome = EVENT_DECIDED;
+	result->fraud = result->counted = result->staged = true;
+}
+
 void history_apply(struct history *h, const struct catalogue *c, const struct history_event *event,
 		   const struct cel_env *env, struct value *agg, struct history_result *result)
 {
@@ -597,6 +641,12 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
 	assert(event->stage > STAGE_NONE && event->stage < STAGE_COUNT);
 	assert(event->now >= h->windows.now);
 	*result = (struct history_result){ .outcome = EVENT_NONE };
+	if (!event->unremembered)
+		clock_advance(h, event->now);
+	if (event_plain(h, &h->plans[type], event)) {
+		apply_plain(h, c, &h->plans[type], event, env, agg, result);
+		return;
+	}
 	p.h = h;
 	p.c = c;
 	p.event = event;
@@ -608,8 +658,6 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
 	p.has_edges = false;
 	for (uint32_t left = p.plan->keys; left; left &= left - 1)
 		pass_key(&p, bit_first(left));
-	if (!event->unremembered)
-		clock_advance(h, event->now);
 	judge(&p);
 	if (!event->unremembered && (event->provisional || h->windows.oldest))
 		customer_touch(&p);
@@ -628,12 +676,9 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now)
 		windows_touch(w, cell, false);
 }
 
-void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step)
+void history_expect(struct history *h, uint64_t customer, uint64_t account)
 {
-	if (customer && h->windows.keys[PER_CUSTOMER].slots)
-		windows_prefetch(&h->windows, PER_CUSTOMER, (struct key128){ .low = customer }, step);
-	if (account && h->windows.keys[PER_ACCOUNT].slots)
-		windows_prefetch(&h->windows, PER_ACCOUNT, (struct key128){ .low = account }, step);
+	windows_expect(&h->windows, customer, account);
 }
 
 void history_sizes(const struct history *h, struct history_sizes *out)

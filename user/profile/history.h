@@ -12,8 +12,8 @@
 #ifndef PROFILE_HISTORY_H
 #define PROFILE_HISTORY_H
 
-#include <base/ahead.h>
 #include <base/records.h>
+#include <base/region.h>
 #include <catalogue/catalogue.h>
 #include <moment/counters.h>
 
@@ -49,8 +49,12 @@ struct history_result {
 __attribute__((warn_unused_result)) int history_create(struct history **out, uint64_t windows_bytes,
 						       uint64_t cells_max, uint64_t refs_max);
 void history_destroy(struct history *h);
-/* What grows with the bank: its pages may come ahead of need. */
-void history_ahead(const struct history *h, struct ahead *ahead);
+/* What grows with the bank, so that its pages may come ahead of need: cells little by little, an index by one
+ * that is as large as all before it. */
+struct history_regions {
+	const struct region *cells, *indexes[2];
+};
+void history_growing(const struct history *h, struct history_regions *out);
 
 /*
  * A catalogue is in force from `now` on: aggregates whose identity is unchanged keep their state, the others
@@ -79,9 +83,13 @@ void history_apply(struct history *h, const struct catalogue *c, const struct hi
  * every applied PROFILE of a customer, with the entry's now.
  */
 void history_customer_known(struct history *h, uint64_t customer, int64_t now);
-/* A hint, without effect on any outcome: an event of these keys (0: none) is near. Steps 0, 1, 2 some 18, 12,
- * 6 events ahead. */
-void history_prefetch(struct history *h, uint64_t customer, uint64_t account, uint32_t step);
+/*
+ * A hint, without effect on any outcome: an event of these keys (0: none) comes after HISTORY_AHEAD more of
+ * these calls. Said of the first HISTORY_AHEAD of a batch, then once before each event, with 0 where the
+ * batch has no more.
+ */
+enum { HISTORY_AHEAD = 18 };
+void history_expect(struct history *h, uint64_t customer, uint64_t account);
 
 /*
  * What one customer with one account and one card costs under this catalogue, at so many events a day that

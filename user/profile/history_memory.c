@@ -68,9 +68,10 @@ int history_memory(const struct catalogue *c, uint32_t events_per_day, uint64_t 
 	return 0;
 }
 
-void history_ahead(const struct history *h, struct ahead *ahead)
+void history_growing(const struct history *h, struct history_regions *out)
 {
-	ahead_add(ahead, &h->windows.pool.region, 1);
-	ahead_add(ahead, &h->windows.index.region, 4); /* the next index is as large as all before it */
-	ahead_add(ahead, &h->refs.table.region, 4);
+	*out = (struct history_regions){
+		.cells = &h->windows.pool.region,
+		.indexes = { &h->windows.index.region, &h->refs.table.region },
+	};
 }

@@ -41,7 +41,7 @@ struct meta {
 	struct key_record keys[KEYS_MAX];
 	struct value_record values[AGGREGATE_VALUES_MAX];
 };
-enum { META_VERSION = 2 };
+enum { META_VERSION = 3 };
 _Static_assert(sizeof(struct meta) == 88 + AGGREGATES_MAX * 40 + KEYS_MAX * 24 + AGGREGATE_VALUES_MAX * 24,
 	       "on disk");
 
@@ -228,8 +228,8 @@ static bool meta_load(struct history *h, const void *value, uint32_t value_bytes
 	if (value_bytes >= sizeof version)
 		memcpy(&version, value, sizeof version);
 	if (version != META_VERSION) {
-		h->refused = version == 1
-				     ? "its windows are of format 1, this version reads format 2; replay "
+		h->refused = version == 1 || version == 2
+				     ? "its windows are of an older format than this version reads; replay "
 				       "the journal with it from its first base, or start with a new store"
 				     : NULL;
 		return false;

@@ -213,7 +213,7 @@ static uint8_t plan_reads(struct history *h, const struct catalogue *c, const st
 		assert(i < c->aggregate_count && a->function != AGG_STEP);
 		if (h->key_of[a->per] != per || a->before != before)
 			continue;
-		plan->reads[at++] = (struct window_read){ h->slot_of[i], a->value_first };
+		plan->reads[at++] = windows_read_plan(&h->windows, h->slot_of[i], a->value_first);
 		plan->keys |= 1u << per;
 		plan->calendars |= 1u << a->calendar;
 	}
@@ -239,6 +239,8 @@ static void plan_make(struct history *h, const struct catalogue *c, const struct
 		at = (uint8_t)(at + (plan->of[per].before = plan_reads(h, c, type, plan, per, true, at)));
 		at = (uint8_t)(at + (plan->of[per].with = plan_reads(h, c, type, plan, per, false, at)));
 	}
+	plan->plain = !(plan->keys & ~(1u << PER_CUSTOMER | 1u << PER_ACCOUNT)) && plan->calendars <= 1 &&
+		      !plan->completes;
 }
 
 static void patterns_take(struct history *h, const struct catalogue *c)

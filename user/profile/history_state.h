@@ -15,6 +15,7 @@ struct plan {
 	uint32_t keys;	    /* kinds of keys that it feeds or reads, bits */
 	uint32_t completes; /* patterns whose last step has it */
 	uint32_t calendars; /* that it reads, bits */
+	bool plain;	    /* keys: customer and account at most; no calendars, completes nothing */
 	struct {	    /* of reads, by kind of key: without the event itself, then with it */
 		uint8_t first, before, with;
 	} of[KEYS_MAX];

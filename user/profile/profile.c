@@ -221,18 +221,14 @@ static void event_fill(struct profile_columns *columns, struct store *store, str
 	assert(e->outcome != EVENT_NONE && e->outcome < EVENT_OUTCOME_COUNT);
 }
 
-/* Cells of events further on, a step of the way each: pointers first, then what they point to. */
-static void cells_prefetch(struct history *history, const struct batch_entry *entries, uint32_t count,
-			   uint32_t at)
+/* The cells of an event further on. */
+static void cells_expect(struct history *history, const struct profile_columns *columns, uint32_t count,
+			 uint32_t at)
 {
-	static const uint32_t ahead[] = { 18, 12, 6 };
-
-	for (uint32_t step = 0; step < sizeof ahead / sizeof *ahead; step++) {
-		if (at + ahead[step] >= count)
-			continue;
-		const struct frame_header *h = entries[at + ahead[step]].data;
-		history_prefetch(history, h->customer, h->account, step);
-	}
+	if (at < count)
+		history_expect(history, columns->customer_keys[at], columns->account_keys[at]);
+	else
+		history_expect(history, 0, 0);
 }
 
 void profile_run(struct profile_columns *columns, struct store *store, struct history *history,
@@ -247,10 +243,12 @@ void profile_run(struct profile_columns *columns, struct store *store, struct hi
 		columns->customer_keys[i] = events[i].header->customer;
 		columns->account_keys[i] = events[i].header->account;
 	}
+	for (uint32_t i = 0; i < HISTORY_AHEAD; i++)
+		cells_expect(history, columns, count, i);
 	store_customers(store, columns->customer_keys, count, columns->actors);
 	store_accounts(store, columns->account_keys, count, columns->accounts);
 	for (uint32_t i = 0; i < count; i++) {
-		cells_prefetch(history, entries, count, i);
+		cells_expect(history, columns, count, i + HISTORY_AHEAD);
 		event_fill(columns, store, history, c, &events[i], i);
 	}
 }

@@ -64,6 +64,32 @@ static struct window_column *column_find(const struct window_key *k, uint8_t sou
 	return NULL;
 }
 
+/* Where in an event a column comes from. */
+static void column_from(struct window_column *c)
+{
+#define FROM(member)                                                                                         \
+	{                                                                                                    \
+		offsetof(struct window_event, member), sizeof(((struct window_event *)0)->member)            \
+	}
+	static const struct {
+		uint8_t from, bytes;
+	} of[AGGF_COUNT] = {
+		[AGGF_AMOUNT] = FROM(amount),
+		[AGGF_BASE] = FROM(base),
+		[AGGF_BALANCE] = FROM(balance),
+		[AGGF_COUNTRY] = FROM(country),
+		[AGGF_MCC] = FROM(mcc),
+		[AGGF_CURRENCY] = FROM(currency),
+		[AGGF_TOUCHPOINT] = FROM(touchpoint),
+		[AGGF_CUSTOMER] = FROM(customer),
+	};
+#undef FROM
+	assert(of[c->field].bytes || c->field == AGGF_BODY);
+	assert(of[c->field].bytes == (c->field == AGGF_BODY ? 0 : source_bytes(c->source)));
+	c->from = of[c->field].from;
+	c->bytes = of[c->field].bytes;
+}
+
 /* Every field that a slot of the key reads, and the fields of a transaction that a change needs. */
 static void columns_collect(const struct windows *w, struct window_key *k)
 {
@@ -83,6 +109,7 @@ static void columns_collect(const struct windows *w, struct window_key *k)
 							     .field = v->field };
 			}
 			c->body = v->body;
+			column_from(c);
 		}
 	}
 }
@@ -157,13 +184,17 @@ static void slot_derive(struct windows *w, uint32_t i)
 	struct window_key *k = &w->keys[s->per];
 
 	s->lasting = s->within == 0 && !s->calendar;
+	s->total = s->lasting && (s->function == AGG_COUNT_OF || s->function == AGG_SUM ||
+				  s->function == AGG_MEAN || s->function == AGG_DEVIATION);
 	s->span = slot_span(s);
 	k->slots |= UINT64_C(1) << i;
 	k->span = s->span > k->span ? s->span : k->span;
 	if (s->lasting)
 		w->lasting |= UINT64_C(1) << i;
+	if (s->total)
+		w->totals |= UINT64_C(1) << i;
 	s->run = RUN_NONE;
-	if (s->function != AGG_DISTINCT && s->function != AGG_STEP)
+	if (s->function != AGG_DISTINCT && s->function != AGG_STEP && !s->total)
 		s->run = k->run_count++;
 	w->activated_max = s->activated > w->activated_max ? s->activated : w->activated_max;
 	int64_t full = s->activated == INT64_MIN ? INT64_MIN : time_add(s->activated, s->span);
@@ -178,6 +209,21 @@ static void slot_derive(struct windows *w, uint32_t i)
 		assert(k->fold_bytes + s->fold_bytes <= UINT16_MAX);
 		k->fold_bytes = (uint16_t)(k->fold_bytes + s->fold_bytes);
 	}
+}
+
+static enum window_how slot_how(const struct window_slot *s)
+{
+	if (s->total && s->function == AGG_COUNT_OF)
+		return HOW_TOTAL_COUNT;
+	if (s->total)
+		return s->function == AGG_SUM ? HOW_TOTAL_SUM : HOW_TOTAL;
+	if (s->function == AGG_COUNT_OF)
+		return HOW_COUNT;
+	if (s->function == AGG_SUM && s->source == SOURCE_INT)
+		return HOW_SUM;
+	if (s->function == AGG_LAST)
+		return s->value_count == 1 && s->source != SOURCE_TEXT ? HOW_LAST_ONE : HOW_LAST;
+	return s->function == AGG_DISTINCT ? HOW_DISTINCT : HOW_SCAN;
 }
 
 static void values_place(struct windows *w, struct window_slot *s)
@@ -201,7 +247,7 @@ static void values_place(struct windows *w, struct window_slot *s)
 
 void windows_derive(struct windows *w)
 {
-	w->lasting = 0;
+	w->lasting = w->totals = 0;
 	w->activated_max = w->full_from = INT64_MIN;
 	for (uint32_t per = 0; per < KEYS_MAX; per++) {
 		struct window_key *k = &w->keys[per];
@@ -224,8 +270,10 @@ void windows_derive(struct windows *w)
 		columns_place(&w->keys[per]);
 	}
 	for (uint32_t i = 0; i < AGGREGATES_MAX; i++)
-		if (w->slots[i].used)
+		if (w->slots[i].used) {
 			values_place(w, &w->slots[i]);
+			w->slots[i].how = (uint8_t)slot_how(&w->slots[i]);
+		}
 }
 
 /* ---- entries ---- */
@@ -254,41 +302,6 @@ static void body_encode(const struct window_column *c, const struct window_event
 	}
 }
 
-static void column_encode(const struct window_column *c, const struct window_event *event, char *entry)
-{
-	char *at = entry + c->at;
-
-	switch (c->field) {
-	case AGGF_AMOUNT:
-		memcpy(at, &event->amount, 8);
-		break;
-	case AGGF_BASE:
-		memcpy(at, &event->base, 8);
-		break;
-	case AGGF_BALANCE:
-		memcpy(at, &event->balance, 8);
-		break;
-	case AGGF_COUNTRY:
-		memcpy(at, &event->country, 2);
-		break;
-	case AGGF_MCC:
-		memcpy(at, &event->mcc, 2);
-		break;
-	case AGGF_CURRENCY:
-		memcpy(at, &event->currency, 2);
-		break;
-	case AGGF_TOUCHPOINT:
-		memcpy(at, &event->touchpoint, 1);
-		break;
-	case AGGF_CUSTOMER:
-		memcpy(at, &event->customer, 8);
-		break;
-	default:
-		assert(c->field == AGGF_BODY);
-		body_encode(c, event, entry);
-	}
-}
-
 void entry_encode(const struct window_key *k, const struct window_event *event, struct window_entry *out)
 {
 	/* what no column covers is zero: entries are hashed and saved as they stand */
@@ -296,8 +309,24 @@ void entry_encode(const struct window_key *k, const struct window_event *event, 
 	out->time = event->time;
 	out->mark = event->order << 8 | event->flags;
 	out->feeds = event->feeds;
-	for (uint32_t i = 0; i < k->column_count; i++)
-		column_encode(&k->columns[i], event, (char *)out);
+	for (uint32_t i = 0; i < k->column_count; i++) {
+		const struct window_column *c = &k->columns[i];
+		const char *from = (const char *)event + c->from;
+		char *at = (char *)out + c->at;
+		switch (c->bytes) {
+		case 8:
+			memcpy(at, from, 8);
+			break;
+		case 2:
+			memcpy(at, from, 2);
+			break;
+		case 1:
+			*at = *from;
+			break;
+		default:
+			body_encode(c, event, (char *)out);
+		}
+	}
 }
 
 void entry_amend(const struct window_key *k, struct window_entry *e, const struct window_change *change)

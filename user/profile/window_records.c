@@ -312,7 +312,7 @@ bool windows_load(struct windows *w, const void *key_bytes, uint32_t key_len, co
 	cell->count = head.entries;
 	w->entries += head.entries;
 	head_load(w, cell, &head);
-	return key.owner || (folds_valid(w, k, cell, order_max) && log_valid(w, cell, order_max));
+	return key.owner || (log_valid(w, cell, order_max) && folds_valid(w, k, cell, order_max));
 }
 
 static int by_touched(const void *a, const void *b, void *windows)
@@ -480,7 +480,7 @@ static void cell_digest(const struct windows *w, const struct window_cell *cell,
 		head.entries += !entry_settled(w, e);
 		for (uint64_t left = e->mark & ENTRY_OUT ? 0 : e->feeds & w->lasting; left; left &= left - 1)
 			if (entry_settled(w, e))
-				fold_add(w, &w->slots[bit_first(left)], settled, e);
+				fold_settle(w, &w->slots[bit_first(left)], settled, e);
 	}
 	XXH3_128bits_update(state, &head, sizeof head);
 	XXH3_128bits_update(state, cell_folds(settled), k->fold_bytes);

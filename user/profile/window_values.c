@@ -13,8 +13,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { COUNT_BITS = 40, SMALL_SET = 32, SET_SLOTS = 131072 };
-static const uint64_t count_mask = (UINT64_C(1) << COUNT_BITS) - 1;
+enum { SMALL_SET = 32, SET_SLOTS = 131072 };
+static const uint64_t count_mask = FOLD_COUNT_MASK;
 static const uint64_t errors_max = (UINT64_C(1) << 23) - 1;
 static const uint64_t fold_is_used = UINT64_C(1) << 63; /* by an entry, be it without a value */
 
@@ -273,40 +273,103 @@ static const char *fold_of(const struct window_slot *s, const struct window_cell
 	return cell_folds(cell) + s->fold_at;
 }
 
-/* The first word of all but `last`: count, errors from bit 40 on, fold_is_used. */
-void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f)
-{
-	uint64_t words[6] = { 0 };
-
-	*f = (struct window_fold){ 0 };
-	memcpy(words, fold_of(s, cell), s->fold_bytes);
-	f->count = words[0] & count_mask;
-	f->errors = words[0] >> COUNT_BITS & errors_max;
-	f->used = words[0] >> 63;
-	if (s->function == AGG_MIN || s->function == AGG_MAX)
-		f->sum = (int64_t)words[1];
-	else
-		f->sum = (__int128)((unsigned __int128)words[2] << 64 | words[1]);
-	memcpy(f->squares, words + 3, sizeof f->squares);
-}
-
-uint64_t fold_count(const struct window_slot *s, const struct window_cell *cell)
+/* The first word of all but `last`: count, errors from bit 40 on, fold_is_used: something of it has settled.
+ */
+static uint64_t fold_head(const struct window_slot *s, const struct window_cell *cell)
 {
 	uint64_t word;
 
 	memcpy(&word, fold_of(s, cell), sizeof word);
-	return word & count_mask;
+	return word;
 }
 
-void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f)
+static void fold_head_set(const struct window_slot *s, struct window_cell *cell, uint64_t word)
 {
-	uint64_t errors = f->errors < errors_max ? f->errors : errors_max;
-	uint64_t words[6] = { fold_is_used | f->count | errors << COUNT_BITS, (uint64_t)f->sum,
-			      (uint64_t)(f->sum >> 64) };
+	memcpy(cell_folds(cell) + s->fold_at, &word, sizeof word);
+}
 
-	assert(f->count <= count_mask);
-	memcpy(words + 3, f->squares, sizeof f->squares);
-	memcpy(cell_folds(cell) + s->fold_at, words, s->fold_bytes);
+static void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f)
+{
+	const char *at = fold_of(s, cell);
+	uint64_t head = fold_head(s, cell);
+	int64_t extreme;
+
+	*f = (struct window_fold){ .count = head & count_mask,
+				   .errors = head >> FOLD_COUNT_BITS & errors_max,
+				   .used = head >> 63 };
+	if (s->function == AGG_MIN || s->function == AGG_MAX) {
+		memcpy(&extreme, at + 8, sizeof extreme);
+		f->sum = extreme;
+	} else if (s->function != AGG_COUNT_OF) {
+		memcpy(&f->sum, at + 8, sizeof f->sum);
+	}
+	if (s->function == AGG_DEVIATION)
+		memcpy(f->squares, at + 24, sizeof f->squares);
+}
+
+/* One entry more or less. At its limit the number of errors stays: the value is one in any case. */
+static uint64_t head_change(uint64_t head, enum value_status status, bool add)
+{
+	const uint64_t one = status == VALUE_ERROR ? UINT64_C(1) << FOLD_COUNT_BITS : 1;
+
+	if (status == VALUE_ERROR && (head >> FOLD_COUNT_BITS & errors_max) == errors_max)
+		return head;
+	assert(status == VALUE_ERROR || !add || (head & count_mask) != count_mask);
+	return add ? head + one : head - one;
+}
+
+static void total_squares(char *at, int64_t v, bool add)
+{
+	uint64_t squares[3];
+
+	memcpy(squares, at, sizeof squares);
+	if (add)
+		squares_add(squares, v);
+	else
+		squares_remove(squares, v);
+	memcpy(at, squares, sizeof squares);
+}
+
+void total_change(const struct window_slot *s, struct window_cell *cell, const struct window_entry *e,
+		  bool add)
+{
+	char *at = cell_folds(cell) + s->fold_at;
+	__int128 sum;
+	int64_t v;
+
+	if (s->function == AGG_COUNT_OF) {
+		fold_head_set(s, cell, head_change(fold_head(s, cell), VALUE_OK, add));
+		return;
+	}
+	enum value_status status = entry_int(s, e, &v);
+	if (status == VALUE_NO_DATA)
+		return;
+	fold_head_set(s, cell, head_change(fold_head(s, cell), status, add));
+	if (status == VALUE_ERROR)
+		return;
+	memcpy(&sum, at + 8, sizeof sum);
+	sum = add ? sum + v : sum - v;
+	memcpy(at + 8, &sum, sizeof sum);
+	if (s->function == AGG_DEVIATION)
+		total_squares(at + 24, v, add);
+}
+
+/* Takes an entry out of what was read of a total. */
+static void fold_remove(const struct window_slot *s, struct window_fold *f, const struct window_entry *e)
+{
+	int64_t v = 0;
+	enum value_status status = s->function == AGG_COUNT_OF ? VALUE_OK : entry_int(s, e, &v);
+
+	if (status == VALUE_NO_DATA)
+		return;
+	if (status == VALUE_ERROR) {
+		f->errors -= f->errors < errors_max;
+		return;
+	}
+	f->count--;
+	f->sum -= v;
+	if (s->function == AGG_DEVIATION)
+		squares_remove(f->squares, v);
 }
 
 bool fold_used(const struct window_slot *s, const struct window_cell *cell)
@@ -345,7 +408,21 @@ static bool all_zero(const char *bytes, uint32_t count)
 	return i == count;
 }
 
-/* Of a record: could it have come from entries? */
+/* Takes the log out of a total. False: it has not that much. */
+static bool fold_without_log(const struct windows *w, const struct window_slot *s,
+			     const struct window_cell *cell, struct window_fold *f)
+{
+	const struct window_key *k = &w->keys[s->per];
+	uint32_t slot = (uint32_t)(s - w->slots);
+	uint64_t count = f->count, errors = f->errors;
+
+	for (uint32_t i = 0; i < cell->count; i++)
+		if (entry_counts(cell_entry(k, cell, i), slot))
+			fold_remove(s, f, cell_entry(k, cell, i));
+	return f->count <= count && f->errors <= errors;
+}
+
+/* Of a record, its log taken over: could it have come from entries? */
 bool fold_valid(const struct windows *w, const struct window_slot *s, const struct window_cell *cell,
 		uint64_t order_max)
 {
@@ -354,10 +431,13 @@ bool fold_valid(const struct windows *w, const struct window_slot *s, const stru
 	if (s->function == AGG_LAST)
 		return last_valid(w, s, fold_of(s, cell), order_max);
 	fold_read(s, cell, &f);
-	if (!f.used)
-		return all_zero(fold_of(s, cell), s->fold_bytes);
 	if (f.count > order_max || f.errors > order_max)
 		return false;
+	if (s->total && !fold_without_log(w, s, cell, &f))
+		return false;
+	if (!f.used)
+		return s->total ? !f.count && !f.errors && !f.sum && all_zero((char *)f.squares, 24)
+				: all_zero(fold_of(s, cell), s->fold_bytes);
 	if (s->function == AGG_COUNT_OF)
 		return f.errors == 0;
 	if (s->function == AGG_MIN || s->function == AGG_MAX)
@@ -366,6 +446,11 @@ bool fold_valid(const struct windows *w, const struct window_slot *s, const stru
 	if (f.sum > most || f.sum < -most)
 		return false;
 	return s->function != AGG_DEVIATION || squares_valid(&f);
+}
+
+static bool last_newer(int64_t time, uint64_t mark, const struct window_entry *e)
+{
+	return time > e->time || (time == e->time && mark >> 8 > entry_order(e));
 }
 
 /* The newest by (time, order) stays. */
@@ -379,7 +464,7 @@ static void fold_last(const struct windows *w, const struct window_slot *s, stru
 
 	memcpy(&time, to, 8);
 	memcpy(&mark, to + 8, 8);
-	if (mark && (time > e->time || (time == e->time && mark >> 8 > entry_order(e))))
+	if (mark && last_newer(time, mark, e))
 		return;
 	memset(to, 0, s->fold_bytes);
 	memcpy(to, &e->time, 8);
@@ -393,29 +478,38 @@ static void fold_last(const struct windows *w, const struct window_slot *s, stru
 	}
 }
 
+static void fold_extreme(const struct window_slot *s, struct window_cell *cell, const struct window_entry *e)
+{
+	char *at = cell_folds(cell) + s->fold_at;
+	uint64_t head = fold_head(s, cell);
+	int64_t v, best;
+	enum value_status status = entry_int(s, e, &v);
+
+	memcpy(&best, at + 8, sizeof best);
+	if (status == VALUE_OK && ((head & count_mask) == 0 || better(s, v, best)))
+		memcpy(at + 8, &v, sizeof v);
+	if (status != VALUE_NO_DATA)
+		head = head_change(head, status, true);
+	fold_head_set(s, cell, head | fold_is_used);
+}
+
+void fold_settle(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
+		 const struct window_entry *e)
+{
+	if (s->total)
+		fold_head_set(s, cell, fold_head(s, cell) | fold_is_used);
+	else if (s->function == AGG_LAST)
+		fold_last(w, s, cell, e);
+	else
+		fold_extreme(s, cell, e);
+}
+
 void fold_add(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
 	      const struct window_entry *e)
 {
-	struct window_fold f;
-	int64_t v = 0;
-
-	if (s->function == AGG_LAST) {
-		fold_last(w, s, cell, e);
-		return;
-	}
-	enum value_status status = s->function == AGG_COUNT_OF ? VALUE_OK : entry_int(s, e, &v);
-	fold_read(s, cell, &f);
-	if (status == VALUE_ERROR) {
-		f.errors++;
-	} else if (status == VALUE_OK) {
-		if (s->function != AGG_MIN && s->function != AGG_MAX)
-			f.sum += v;
-		else if (f.count == 0 || better(s, v, f.sum))
-			f.sum = v;
-		f.count++;
-		squares_add(f.squares, v);
-	}
-	fold_write(s, cell, &f);
+	if (s->total)
+		total_change(s, cell, e, true);
+	fold_settle(w, s, cell, e);
 }
 
 /* ---- values ---- */
@@ -449,51 +543,67 @@ void value_of_nothing(const struct windows *w, const struct window_slot *s, stru
 	value_none(w, s, zero ? VALUE_OK : VALUE_NO_DATA, out);
 }
 
-static struct value value_of_sum(const struct window_slot *s, uint64_t count, __int128 sum)
+struct value value_of_sum(uint8_t type, __int128 sum)
 {
-	if (sum <= INT64_MAX && sum >= INT64_MIN)
-		return value_make(s->type, VALUE_OK, (int64_t)sum);
-	(void)count;
-	return (struct value){ .type = s->type, .status = VALUE_ERROR, .bytes = VALUE_ERROR_OVERFLOW };
+	if (sum == (int64_t)sum)
+		return value_make(type, VALUE_OK, (int64_t)sum);
+	return (struct value){ .type = type, .status = VALUE_ERROR, .bytes = VALUE_ERROR_OVERFLOW };
 }
 
-/* What is settled and what is in the log, together. r->sum of min and max is valid where r->count is. */
+/* Of all that counts. f->sum of min and max is valid where f->count is. */
+static struct value value_of_fold(const struct window_slot *s, const struct window_fold *f)
+{
+	if (f->errors)
+		return value_make(s->type, VALUE_ERROR, 0);
+	if (s->function == AGG_COUNT_OF)
+		return value_make(s->type, VALUE_OK, (int64_t)f->count);
+	if (s->function == AGG_SUM)
+		return value_of_sum(s->type, f->sum);
+	if (f->count < (s->function == AGG_DEVIATION ? 2u : 1u))
+		return value_make(s->type, VALUE_NO_DATA, 0);
+	if (s->function == AGG_MIN || s->function == AGG_MAX)
+		return value_make(s->type, VALUE_OK, (int64_t)f->sum);
+	struct value value = value_make(s->type, VALUE_OK, 0);
+	if (s->function == AGG_MEAN)
+		value.d = (double)f->sum / (double)f->count;
+	else
+		value.d = deviation_of(f->count, f->sum, f->squares);
+	return value;
+}
+
+struct value value_of_total(const struct windows *w, uint32_t slot, const struct window_cell *cell,
+			    uint32_t from)
+{
+	const struct window_slot *s = &w->slots[slot];
+	const struct window_key *k = &w->keys[s->per];
+	struct window_fold f;
+
+	fold_read(s, cell, &f);
+	for (uint32_t i = from; i < cell->count; i++)
+		if (entry_counts(cell_entry(k, cell, i), slot))
+			fold_remove(s, &f, cell_entry(k, cell, i));
+	return value_of_fold(s, &f);
+}
+
+/* What is in the log, and of min and max for ever what is settled, too. */
 struct value value_of_run(const struct window_slot *s, const struct window_cell *cell,
 			  const struct window_run *r)
 {
-	struct window_fold f = { 0 };
-	bool extreme = s->function == AGG_MIN || s->function == AGG_MAX;
+	struct window_fold all = { .count = r->count,
+				   .errors = r->errors,
+				   .sum = r->sum,
+				   .squares = { r->squares[0], r->squares[1], r->squares[2] } };
+	struct window_fold f;
 
-	if (s->lasting)
-		fold_read(s, cell, &f);
-	if (f.errors + r->errors)
-		return value_make(s->type, VALUE_ERROR, 0);
-	if (s->function == AGG_COUNT_OF)
-		return value_make(s->type, VALUE_OK, (int64_t)(f.count + r->count));
-	if (extreme) {
-		if (!(f.count + r->count))
-			return value_make(s->type, VALUE_NO_DATA, 0);
-		bool settled = f.count && (!r->count || better(s, f.sum, r->sum));
-		return value_make(s->type, VALUE_OK, (int64_t)(settled ? f.sum : r->sum));
-	}
-	uint64_t count = f.count + r->count;
-	__int128 sum = f.sum + r->sum;
-	if (s->function == AGG_SUM)
-		return value_of_sum(s, count, sum);
-	struct value value = value_make(s->type, VALUE_OK, 0);
-	if (count < (s->function == AGG_DEVIATION ? 2u : 1u))
-		return value_make(s->type, VALUE_NO_DATA, 0);
-	if (s->function == AGG_MEAN) {
-		value.d = (double)sum / (double)count;
-		return value;
-	}
-	for (uint64_t carry = 0, i = 0; i < 3; i++) {
-		unsigned __int128 word = (unsigned __int128)f.squares[i] + r->squares[i] + carry;
-		f.squares[i] = (uint64_t)word;
-		carry = (uint64_t)(word >> 64);
-	}
-	value.d = deviation_of(count, sum, f.squares);
-	return value;
+	if (!s->lasting)
+		return value_of_fold(s, &all);
+	assert(!s->total);
+	fold_read(s, cell, &f);
+	if (f.count && (!all.count || better(s, f.sum, all.sum)))
+		all.sum = f.sum;
+	all.count += f.count;
+	all.errors += f.errors;
+	return value_of_fold(s, &all);
 }
 
 /* A string lives in a ring that a batch of events cannot fill. */
@@ -538,7 +648,7 @@ void value_of_last(struct windows *w, const struct window_slot *s, const struct 
 		memcpy(&time, fold, 8);
 		memcpy(&mark, fold + 8, 8);
 	}
-	bool folded = mark && (!e || time > e->time || (time == e->time && mark >> 8 > entry_order(e)));
+	bool folded = mark && (!e || last_newer(time, mark, e));
 	if (!folded && !e) {
 		value_of_nothing(w, s, out);
 		return;
@@ -549,6 +659,27 @@ void value_of_last(struct windows *w, const struct window_slot *s, const struct 
 		out[i] = folded ? last_value(w, v, time, mark, fold + v->fold_at, fold + v->fold_status_at)
 				: last_value(w, v, e->time, e->mark, base + v->at, base + v->status_at);
 	}
+}
+
+/* The same, of one value that is no string. */
+struct value value_of_last_one(const struct windows *w, const struct window_slot *s,
+			       const struct window_cell *cell, const struct window_entry *e)
+{
+	const struct window_value *v = &w->values[s->value_first];
+	const char *fold = s->lasting ? fold_of(s, cell) : NULL;
+	int64_t time = 0, i = 0;
+	uint64_t mark = 0;
+
+	if (fold) {
+		memcpy(&time, fold, 8);
+		memcpy(&mark, fold + 8, 8);
+	}
+	enum value_status status = VALUE_NO_DATA;
+	if (e && !(mark && last_newer(time, mark, e)))
+		status = entry_int(s, e, &i);
+	else if (mark)
+		status = source_int(v->source, time, mark, fold + v->fold_at, fold + v->fold_status_at, &i);
+	return value_make(v->type, status, i);
 }
 
 /* ---- distinct ---- */

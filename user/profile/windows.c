@@ -128,79 +128,92 @@ static void extreme_scan(const struct windows *w, const struct window_cell *cell
 /* A log as of a time: the first `end` entries are not newer. */
 struct view {
 	struct window_cell *cell;
-	const struct window_key *key;
-	const char *entries;
+	const char *entries, *stop; /* the first entry, and behind the last that is not newer */
+	uint64_t bytes;		    /* of an entry */
 	uint32_t end;
 };
 
-static const struct window_entry *view_entry(const struct view *v, uint32_t i)
-{
-	return (const struct window_entry *)(v->entries + (uint64_t)i * v->key->entry_bytes);
-}
-
 static struct view view_of(const struct windows *w, struct window_cell *cell, int64_t t)
 {
-	struct view v = { .cell = cell };
+	const struct window_key *k = key_of(w, cell);
+	struct view v = { .cell = cell, .bytes = k->entry_bytes, .end = cell->count };
 
-	if (!cell)
-		return v;
-	v.key = key_of(w, cell);
-	v.entries = (const char *)cell_entry(v.key, cell, 0);
-	v.end = cell->count;
-	if (v.end > RUNS_FROM)
+	v.entries = (const char *)cell_entry(k, cell, 0);
+	v.stop = v.entries + v.end * v.bytes;
+	if (v.end && ((const struct window_entry *)(v.stop - v.bytes))->time > t) {
 		v.end = log_up_to(w, cell, t, UINT64_MAX);
-	while (v.end && view_entry(&v, v.end - 1)->time > t)
-		v.end--;
+		v.stop = v.entries + v.end * v.bytes;
+	}
 	return v;
 }
 
-static struct value count_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+static struct value value_of_int(uint8_t type, int64_t i)
 {
-	const uint64_t bytes = v->key->entry_bytes;
-	const char *at = v->entries + v->end * bytes;
-	uint64_t n = s->lasting ? fold_count(s, v->cell) : 0;
+	return (struct value){ .type = type, .i = i };
+}
 
-	while (at > v->entries) {
+static int64_t count_scan(uint32_t slot, const struct view *v, int64_t edge)
+{
+	const uint64_t bytes = v->bytes;
+	const char *entries = v->entries;
+	int64_t n = 0;
+
+	for (const char *at = v->stop; at > entries;) {
 		at -= bytes;
 		const struct window_entry *e = (const struct window_entry *)at;
 		if (e->time <= edge)
 			break;
 		n += entry_counts(e, slot);
 	}
-	return (struct value){ .type = s->type, .i = (int64_t)n };
+	return n;
 }
 
 /* A sum of a field that every entry has. */
-static struct value sum_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+static __int128 sum_scan(uint32_t slot, uint32_t column, const struct view *v, int64_t edge)
 {
-	const uint64_t bytes = v->key->entry_bytes;
-	const char *at = v->entries + v->end * bytes;
-	struct window_run r = { 0 };
+	const uint64_t bytes = v->bytes;
+	const char *entries = v->entries;
+	__int128 sum = 0;
 
-	while (at > v->entries) {
+	for (const char *at = v->stop; at > entries;) {
 		at -= bytes;
 		const struct window_entry *e = (const struct window_entry *)at;
 		int64_t x;
 		if (e->time <= edge)
 			break;
-		memcpy(&x, at + s->at, sizeof x);
-		bool counts = entry_counts(e, slot);
-		r.sum += counts ? x : 0;
-		r.count += counts;
+		memcpy(&x, at + column, sizeof x);
+		sum += entry_counts(e, slot) ? x : 0;
 	}
-	return value_of_run(s, v->cell, &r);
+	return sum;
 }
 
-static uint32_t last_scan(uint32_t slot, const struct view *v, int64_t edge)
+static const struct window_entry *last_scan(uint32_t slot, const struct view *v, int64_t edge)
 {
-	for (uint32_t i = v->end; i > 0; i--) {
-		const struct window_entry *e = view_entry(v, i - 1);
+	for (const char *at = v->stop; at > v->entries;) {
+		at -= v->bytes;
+		const struct window_entry *e = (const struct window_entry *)at;
 		if (e->time <= edge)
 			break;
 		if (entry_counts(e, slot))
-			return i;
+			return e;
 	}
-	return 0;
+	return NULL;
+}
+
+static struct value run_scan(const struct window_slot *s, uint32_t slot, const struct view *v, int64_t edge)
+{
+	struct window_run r = { 0 };
+	uint32_t i = v->end;
+
+	for (const char *at = v->stop; i-- > 0;) {
+		at -= v->bytes;
+		const struct window_entry *e = (const struct window_entry *)at;
+		if (e->time <= edge)
+			break;
+		if (entry_counts(e, slot))
+			run_add(s, &r, e, i);
+	}
+	return value_of_run(s, v->cell, &r);
 }
 
 /* A short log, or a value that is not kept running. */
@@ -208,25 +221,30 @@ static void read_scan(struct windows *w, const struct view *v, uint32_t slot, in
 {
 	const struct window_slot *s = &w->slots[slot];
 
-	if (s->function == AGG_COUNT_OF) {
-		*out = count_scan(s, slot, v, edge);
-	} else if (s->function == AGG_LAST) {
-		read_last(w, v->cell, slot, last_scan(slot, v, edge), out);
-	} else if (s->function == AGG_SUM && s->source == SOURCE_INT) {
-		*out = sum_scan(s, slot, v, edge);
-	} else if (s->function == AGG_DISTINCT) {
+	switch ((enum window_how)s->how) {
+	case HOW_TOTAL:
+	case HOW_TOTAL_COUNT:
+	case HOW_TOTAL_SUM:
+		*out = value_of_total(w, slot, v->cell, v->end);
+		break;
+	case HOW_COUNT:
+		*out = value_of_int(s->type, count_scan(slot, v, edge));
+		break;
+	case HOW_SUM:
+		*out = value_of_sum(s->type, sum_scan(slot, s->at, v, edge));
+		break;
+	case HOW_LAST_ONE:
+		*out = value_of_last_one(w, s, v->cell, last_scan(slot, v, edge));
+		break;
+	case HOW_LAST:
+		value_of_last(w, s, v->cell, last_scan(slot, v, edge), out);
+		break;
+	case HOW_DISTINCT:
 		*out = value_of_distinct(w, s, slot, v->cell, log_up_to(w, v->cell, edge, UINT64_MAX),
 					 v->end);
-	} else {
-		struct window_run r = { 0 };
-		for (uint32_t i = v->end; i-- > 0;) {
-			const struct window_entry *e = view_entry(v, i);
-			if (e->time <= edge)
-				break;
-			if (entry_counts(e, slot))
-				run_add(s, &r, e, i);
-		}
-		*out = value_of_run(s, v->cell, &r);
+		break;
+	case HOW_SCAN:
+		*out = run_scan(s, slot, v, edge);
 	}
 }
 
@@ -312,46 +330,131 @@ static bool read_known(struct windows *w, const struct window_place *place, uint
 	return !lost;
 }
 
-static void read_running(struct windows *w, const struct view *v, uint32_t slot, struct window_run *r,
-			 int64_t t, int64_t edge, struct value *out)
+static void read_running(struct windows *w, struct window_cell *cell, uint32_t slot, int64_t t, int64_t edge,
+			 struct value *out)
 {
-	struct window_runs *runs = cell_runs(w, v->cell);
+	struct window_runs *runs = cell_runs(w, cell);
+	struct window_run *r = &runs->run[w->slots[slot].run];
 
-	if (t < runs->at || !edge_advances(w, v->cell, r, edge)) {
-		read_late(w, v->cell, slot, r, t, edge, out);
+	if (t < runs->at || !edge_advances(w, cell, r, edge)) {
+		read_late(w, cell, slot, r, t, edge, out);
 		return;
 	}
 	runs->at = t;
-	read_newest(w, v->cell, slot, r, edge, out);
-	v->cell->leaving = r->first;
+	read_newest(w, cell, slot, r, edge, out);
+	cell->leaving = r->first;
+}
+
+/* When a slot's window began; that moment is not in it. */
+static int64_t slot_edge(const struct window_slot *s, const struct window_ask *ask)
+{
+	return s->lasting ? INT64_MIN : s->calendar ? ask->edges[s->calendar] : ask->t - s->within;
+}
+
+static void read_nothing(struct windows *w, const struct window_place *place, const struct window_read *reads,
+			 uint32_t count, const struct window_ask *ask)
+{
+	bool careful = place->gone != INT64_MIN || ask->t < w->full_from;
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct window_slot *s = &w->slots[reads[i].slot];
+		if (careful && !read_known(w, place, reads[i].slot, slot_edge(s, ask), ask->full))
+			value_none(w, s, VALUE_NO_DATA, ask->values + reads[i].value);
+		else
+			value_of_nothing(w, s, ask->values + reads[i].value);
+	}
+}
+
+/* Where something may be missing, or there are running values. */
+static void read_each(struct windows *w, const struct window_place *place, const struct view *v,
+		      const struct window_read *reads, uint32_t count, const struct window_ask *ask,
+		      bool careful)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t slot = reads[i].slot;
+		const struct window_slot *s = &w->slots[slot];
+		struct value *out = ask->values + reads[i].value;
+		int64_t edge = slot_edge(s, ask);
+		if (careful && !read_known(w, place, slot, edge, ask->full))
+			value_none(w, s, VALUE_NO_DATA, out);
+		else if (v->cell->runs && s->run != RUN_NONE)
+			read_running(w, v->cell, slot, ask->t, edge, out);
+		else
+			read_scan(w, v, slot, edge, out);
+	}
+}
+
+/* A short log of which nothing is missing: the common reads in line, with all they need in `r`. */
+static void read_short(struct windows *w, const struct view *v, const struct window_read *r,
+		       const struct window_ask *ask)
+{
+	struct value *out = ask->values + r->value;
+	const char *fold = cell_folds(v->cell) + r->fold_at;
+	bool newest = v->end == v->cell->count;
+	uint64_t head;
+	__int128 sum;
+
+	switch ((enum window_how)r->how) {
+	case HOW_TOTAL_COUNT:
+		memcpy(&head, fold, sizeof head);
+		if (!newest)
+			break;
+		*out = value_of_int(r->type, (int64_t)(head & FOLD_COUNT_MASK));
+		return;
+	case HOW_TOTAL_SUM:
+		memcpy(&head, fold, sizeof head);
+		memcpy(&sum, fold + 8, sizeof sum);
+		if (!newest || (head & FOLD_ERRORS) || sum != (int64_t)sum)
+			break;
+		*out = value_of_int(r->type, (int64_t)sum);
+		return;
+	case HOW_COUNT:
+		if (!r->within)
+			break;
+		*out = value_of_int(r->type, count_scan(r->slot, v, ask->t - r->within));
+		return;
+	case HOW_SUM:
+		if (!r->within)
+			break;
+		*out = value_of_sum(r->type, sum_scan(r->slot, r->at, v, ask->t - r->within));
+		return;
+	default:
+		break;
+	}
+	read_scan(w, v, r->slot, slot_edge(&w->slots[r->slot], ask), out);
 }
 
 void windows_read(struct windows *w, const struct window_place *place, const struct window_read *reads,
 		  uint32_t count, const struct window_ask *ask)
 {
-	struct view v = view_of(w, place->cell, ask->t);
-	bool careful = place->gone != INT64_MIN || ask->t < w->full_from || (v.cell && v.cell->cold);
+	struct window_cell *cell = place->cell;
 
 	assert(ask->t >= windows_horizon(w));
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t slot = reads[i].slot;
-		const struct window_slot *s = &w->slots[slot];
-		struct value *out = ask->values + reads[i].value;
-		int64_t edge = s->lasting    ? INT64_MIN
-			       : s->calendar ? ask->edges[s->calendar]
-					     : ask->t - s->within;
-		if (careful && !read_known(w, place, slot, edge, ask->full)) {
-			value_none(w, s, VALUE_NO_DATA, out);
-			continue;
-		}
-		struct window_run *r = v.cell ? slot_run(w, v.cell, s) : NULL;
-		if (!v.cell)
-			value_of_nothing(w, s, out);
-		else if (r)
-			read_running(w, &v, slot, r, ask->t, edge, out);
-		else
-			read_scan(w, &v, slot, edge, out);
+	if (!cell) {
+		read_nothing(w, place, reads, count, ask);
+		return;
 	}
+	bool careful = place->gone != INT64_MIN || ask->t < w->full_from || cell->cold;
+	const struct view v = view_of(w, cell, ask->t);
+	if (careful || cell->runs) {
+		read_each(w, place, &v, reads, count, ask, careful);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		read_short(w, &v, &reads[i], ask);
+}
+
+struct window_read windows_read_plan(const struct windows *w, uint8_t slot, uint16_t value)
+{
+	const struct window_slot *s = &w->slots[slot];
+
+	return (struct window_read){ .slot = slot,
+				     .value = value,
+				     .how = s->how,
+				     .type = s->type,
+				     .at = s->at,
+				     .fold_at = s->fold_at,
+				     .within = s->within };
 }
 
 /* ---- patterns ---- */
@@ -415,11 +518,13 @@ void cell_runs_make(struct windows *w, struct window_cell *cell)
 	cell_runs_take(w, cell);
 	struct window_runs *runs = cell_runs(w, cell);
 	runs->at = cell->count ? cell_entry(k, cell, cell->count - 1)->time : INT64_MIN;
-	for (uint64_t left = k->slots; left; left &= left - 1) {
-		uint32_t slot = bit_first(left);
-		struct window_run *r = slot_run(w, cell, &w->slots[slot]);
-		if (r)
-			run_add_span(w, cell, slot, r, 0, cell->count, true);
+	for (uint32_t i = 0; i < cell->count; i++) {
+		const struct window_entry *e = cell_entry(k, cell, i);
+		for (uint64_t left = e->mark & ENTRY_OUT ? 0 : e->feeds; left; left &= left - 1) {
+			const struct window_slot *s = &w->slots[bit_first(left)];
+			if (s->run != RUN_NONE)
+				run_add(s, &runs->run[s->run], e, i);
+		}
 	}
 }
 
@@ -457,7 +562,7 @@ static void entry_settle(struct windows *w, struct window_cell *cell, uint32_t i
 		const struct window_slot *s = &w->slots[bit_first(left)];
 		struct window_run *r = slot_run(w, cell, s);
 		if (s->lasting)
-			fold_add(w, s, cell, e);
+			fold_settle(w, s, cell, e);
 		if (r && i >= r->first)
 			run_remove(s, r, e, i);
 	}
@@ -617,9 +722,10 @@ static uint32_t log_open(struct windows *w, struct window_cell *cell, int64_t ti
 {
 	const struct window_key *k = key_of(w, cell);
 	struct window_runs *runs = cell_runs(w, cell);
-	uint32_t at = log_up_to(w, cell, time, UINT64_MAX);
+	uint32_t at = cell->count;
 
-	if (at < cell->count) {
+	if (at && cell_entry(k, cell, at - 1)->time > time) {
+		at = log_up_to(w, cell, time, UINT64_MAX);
 		char *place = (char *)cell_entry(k, cell, at);
 		memmove(place + k->entry_bytes, place, (uint64_t)(cell->count - at) * k->entry_bytes);
 		for (uint32_t i = 0; runs && i < k->run_count; i++) {
@@ -668,6 +774,12 @@ static void runs_enter(struct windows *w, struct window_cell *cell, uint32_t at)
 		if (r && at >= r->first)
 			run_add(s, r, e, at);
 	}
+}
+
+static void totals_change(struct windows *w, struct window_cell *cell, const struct window_entry *e, bool add)
+{
+	for (uint64_t left = e->feeds & w->totals; left; left &= left - 1)
+		total_change(&w->slots[bit_first(left)], cell, e, add);
 }
 
 /* An entry as its log will have it. */
@@ -725,6 +837,7 @@ void windows_enter(struct windows *w, struct window_place *place, const struct w
 	struct window_entry *e = cell_entry(k, cell, at);
 	entry_encode(k, event, e);
 	e->feeds = feeds;
+	totals_change(w, cell, e, true);
 	runs_enter(w, cell, at);
 	int64_t reach = time_add(event->time, k->span);
 	cell->reach = reach > cell->reach ? reach : cell->reach;
@@ -744,6 +857,8 @@ void windows_amend(struct windows *w, struct window_cell *cell, const struct win
 		return;
 	}
 	for (int again = 0; again < 2; again++) {
+		if (!(e->mark & ENTRY_OUT))
+			totals_change(w, cell, e, again);
 		for (uint64_t left = e->mark & ENTRY_OUT ? 0 : e->feeds; left; left &= left - 1) {
 			const struct window_slot *s = &w->slots[bit_first(left)];
 			struct window_run *r = slot_run(w, cell, s);

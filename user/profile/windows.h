@@ -78,6 +78,7 @@ struct window_column {
 	uint16_t at, status_at;	 /* bytes from the entry's start; status_at 0: none */
 	uint16_t body;		 /* number of the body field in the catalogue in force */
 	uint8_t source, field;
+	uint8_t from, bytes; /* in struct window_event; 0 bytes: from the body */
 };
 
 /* One value of an aggregate. */
@@ -88,6 +89,19 @@ struct window_value {
 	uint16_t body;
 	uint16_t at, status_at;		  /* of its column */
 	uint16_t fold_at, fold_status_at; /* in the fold of a `last` */
+};
+
+/* How a slot is read that has no running value. */
+enum window_how {
+	HOW_SCAN,	 /* a run over the log */
+	HOW_TOTAL,	 /* slot.total: the fold has it */
+	HOW_TOTAL_COUNT, /* the same, of a count */
+	HOW_TOTAL_SUM,
+	HOW_COUNT,    /* with a length */
+	HOW_SUM,      /* with a length, of a field that every entry has */
+	HOW_LAST_ONE, /* of one value that is no string */
+	HOW_LAST,
+	HOW_DISTINCT,
 };
 
 /* An aggregate's place, by identity: it stays the same while catalogues come and go. */
@@ -105,6 +119,8 @@ struct window_slot {
 	uint16_t at, status_at;
 	uint16_t fold_at, fold_bytes; /* for ever: in the cell's folds */
 	bool lasting;
+	bool total;   /* its fold has all that counts, what is in the log too */
+	uint8_t how;  /* enum window_how */
 	int64_t span; /* an entry is wanted for so long; for ever: 0 */
 };
 enum { RUN_NONE = 255 };
@@ -136,12 +152,21 @@ struct window_run {
 _Static_assert(sizeof(struct window_run) == 64, "a cache line");
 #define MARK_UNKNOWN UINT32_MAX
 
-/* What settled entries gave to a window for ever; of count, sum, mean, deviation, min, max. */
+/*
+ * The fold of a window for ever. Of min, max and last: what settled entries gave. Of count, sum, mean and
+ * deviation (slot.total): all entries, those of the log too, so that a read needs no scan; a read as of a
+ * time before the newest entry takes back what is newer, which is in the log.
+ */
 struct window_fold {
 	uint64_t count, errors, used;
 	__int128 sum; /* min, max: the value */
 	uint64_t squares[3];
 };
+
+/* Its first word: count, errors, and whether something of it has settled. */
+enum { FOLD_COUNT_BITS = 40 };
+#define FOLD_COUNT_MASK ((UINT64_C(1) << FOLD_COUNT_BITS) - 1)
+#define FOLD_ERRORS (UINT64_MAX >> 1 & ~FOLD_COUNT_MASK)
 
 enum window_cell_flags {
 	CELL_LIVE = 1 << 0,
@@ -192,6 +217,12 @@ struct window_cold {
 	uint32_t oldest, newest, keys; /* of an owner */
 };
 
+/* Keys of an event to come; a hint, which may be wrong. */
+struct window_ahead {
+	bool has[2]; /* customer, account */
+	uint32_t hash[2], block[2];
+};
+
 struct windows {
 	struct pool pool;
 	struct window_index index;
@@ -210,7 +241,7 @@ struct windows {
 	struct window_value values[AGGREGATE_VALUES_MAX];
 	uint32_t value_count;
 	struct window_key keys[KEYS_MAX];
-	uint64_t lasting;		  /* bits of slots for ever */
+	uint64_t lasting, totals;	  /* bits of slots for ever; of those with slot.total */
 	int64_t activated_max, full_from; /* of slots: the latest; as of then all windows are full */
 
 	/* A checkpoint on its way. */
@@ -222,6 +253,8 @@ struct windows {
 	uint64_t settled; /* entries with a reference and a smaller order cannot change any more */
 	uint64_t entries, cells, provisional_forgotten, keys_evicted;
 	uint32_t ticks;
+	uint32_t expected; /* calls of windows_expect */
+	struct window_ahead ahead[32];
 };
 
 /* Memory */
@@ -250,8 +283,9 @@ struct window_place {
 	uint8_t per;
 };
 void windows_look(const struct windows *w, struct window_place *place);
-/* Step 0: asks for the key's slot in the index; 1: for the cell; 2: for what is behind its header. */
-void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32_t step);
+/* A hint: an event of this customer and account (0: none) comes after WINDOW_AHEAD more of these calls. */
+enum { WINDOW_AHEAD = 18 };
+void windows_expect(struct windows *w, uint64_t customer, uint64_t account);
 /*
  * The values of some slots of one kind of key, as of time t >= now - lateness, over what has been entered.
  * Each lands in `values` at its place: one value, or as many as the slot has. `edges`: of calendar windows,
@@ -260,7 +294,13 @@ void windows_prefetch(struct windows *w, uint32_t per, struct key128 key, uint32
 struct window_read {
 	uint8_t slot;
 	uint16_t value;
+	/* of the slot, as windows_read_plan took it over */
+	uint8_t how, type;
+	uint16_t at, fold_at;
+	int64_t within; /* 0: no fixed length */
 };
+/* To be made anew after windows_derive. */
+struct window_read windows_read_plan(const struct windows *w, uint8_t slot, uint16_t value);
 struct window_ask {
 	int64_t t;
 	const int64_t *edges;
@@ -416,21 +456,31 @@ enum value_status entry_int(const struct window_slot *s, const struct window_ent
 void run_add(const struct window_slot *s, struct window_run *r, const struct window_entry *e, uint32_t index);
 void run_remove(const struct window_slot *s, struct window_run *r, const struct window_entry *e,
 		uint32_t index);
-uint64_t fold_count(const struct window_slot *s, const struct window_cell *cell);
-void fold_read(const struct window_slot *s, const struct window_cell *cell, struct window_fold *f);
-void fold_write(const struct window_slot *s, struct window_cell *cell, const struct window_fold *f);
+/* What is not in the log, and never will be: all of it goes into the fold. */
 void fold_add(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
 	      const struct window_entry *e);
+/* An entry of the log has settled. */
+void fold_settle(const struct windows *w, const struct window_slot *s, struct window_cell *cell,
+		 const struct window_entry *e);
+/* slot.total: an entry comes into the log or out of it. */
+void total_change(const struct window_slot *s, struct window_cell *cell, const struct window_entry *e,
+		  bool add);
+/* slot.total: without the entries of the log from `from` on. */
+struct value value_of_total(const struct windows *w, uint32_t slot, const struct window_cell *cell,
+			    uint32_t from);
 bool fold_valid(const struct windows *w, const struct window_slot *s, const struct window_cell *cell,
 		uint64_t order_max);
 bool fold_used(const struct window_slot *s, const struct window_cell *cell);
 void value_none(const struct windows *w, const struct window_slot *s, enum value_status status,
 		struct value *out);
 void value_of_nothing(const struct windows *w, const struct window_slot *s, struct value *out);
+struct value value_of_sum(uint8_t type, __int128 sum);
 struct value value_of_run(const struct window_slot *s, const struct window_cell *cell,
 			  const struct window_run *r);
 void value_of_last(struct windows *w, const struct window_slot *s, const struct window_cell *cell,
 		   const struct window_entry *e, struct value *out);
+struct value value_of_last_one(const struct windows *w, const struct window_slot *s,
+			       const struct window_cell *cell, const struct window_entry *e);
 struct value value_of_distinct(struct windows *w, const struct window_slot *s, uint32_t slot,
 			       const struct window_cell *cell, uint32_t from, uint32_t end);
 

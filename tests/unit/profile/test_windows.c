@@ -81,7 +81,7 @@ static void rig_open(struct rig *r)
 
 static struct value read_slot(struct rig *r, uint32_t slot, int64_t t, uint32_t *full)
 {
-	const struct window_read read = { (uint8_t)slot, 0 };
+	const struct window_read read = windows_read_plan(&r->w, (uint8_t)slot, 0);
 	struct value v;
 	const struct window_ask ask = { .t = t, .values = &v, .full = full };
 
