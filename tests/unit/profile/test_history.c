@@ -2151,6 +2151,28 @@ static void fewer_keys_evict_for_an_empty_key_as_for_a_new_one(void **state)
 	}
 }
 
+/* Its time is over before the reload, and no event came by in between. */
+static void a_longer_memory_brings_no_reference_back(void **state)
+{
+	static const struct definition d = {
+		AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, MINUTE, false, .where = 0
+	};
+
+	(void)state;
+	for (int over = 0; over < 2; over++) {
+		struct bank b;
+		bank_open(&b, &d, 1);
+		struct history_event e = with_ref(purchase(&b, 1), "r", STAGE_POSTED, 0);
+		assert_int_equal(bank_apply(&b, &e), EVENT_DECIDED);
+		b.now += 35 * DAY - !over;
+		b.c->c.ref_memory_ns = 70 * DAY;
+		history_activate(b.h, &b.c->c, b.now, false);
+		e = with_ref(purchase(&b, 1), "r", STAGE_POSTED, 0);
+		assert_int_equal(bank_apply(&b, &e), over ? EVENT_DECIDED : EVENT_DUPLICATE_REF);
+		bank_close(&b);
+	}
+}
+
 static void a_longer_lateness_holds_nothing_again(void **state)
 {
 	(void)state;
@@ -2852,6 +2874,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(lateness_and_the_future_have_sharp_edges),
 		cmocka_unit_test(a_longer_lateness_does_not_claim_what_is_gone),
 		cmocka_unit_test(a_longer_lateness_holds_nothing_again),
+		cmocka_unit_test(a_longer_memory_brings_no_reference_back),
 		cmocka_unit_test(fewer_keys_evict_for_an_empty_key_as_for_a_new_one),
 		cmocka_unit_test(a_key_with_too_many_entries_has_no_data_until_it_shrinks),
 		cmocka_unit_test(a_lost_entry_that_changes_breaks_windows_for_ever_only),
