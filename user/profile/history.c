@@ -603,8 +603,13 @@ static void apply_plain(struct history *h, const struct catalogue *c, const stru
 			struct history_result *result)
 {
 	struct windows *w = &h->windows;
-	struct window_event entry = event_window(event, env, ++h->order);
-	const uint64_t feeds = event_feeds(h, c, plan, event->time, env);
+	const uint64_t order = ++h->order;
+	const uint64_t feeds = plan->where || event->time <= w->activated_max
+				       ? event_feeds(h, c, plan, event->time, env)
+				       : plan->feeds;
+	struct window_event entry;
+	if (feeds)
+		entry = event_window(event, env, order);
 	const struct window_ask ask = { .t = event->time, .values = agg, .full = &result->window_full };
 
 	for (uint32_t left = plan->keys; left; left &= left - 1) {
@@ -619,9 +624,10 @@ static void apply_plain(struct history *h, const struct catalogue *c, const stru
 		place.cell = cell_find(w, per, place.key, false);
 		if (before)
 			windows_read(w, &place, reads, before, &ask);
-		entry.feeds = feeds & w->keys[per].slots;
-		if (entry.feeds)
+		if (feeds & w->keys[per].slots) {
+			entry.feeds = feeds & w->keys[per].slots;
 			windows_enter(w, &place, &entry);
+		}
 		if (with)
 			windows_read(w, &place, reads + before, with, &ask);
 	}
