@@ -208,7 +208,7 @@ static inline __attribute__((always_inline)) void cell_prefetch(const struct win
 }
 
 static inline __attribute__((always_inline)) void key_expect(struct windows *w, uint32_t per, uint32_t at,
-							      uint64_t id)
+							     uint64_t id)
 {
 	const uint32_t step = WINDOW_AHEAD / 3, places = WINDOW_PLACES;
 	struct window_ahead *far = &w->ahead[per][at % places], *mid = &w->ahead[per][(at - step) % places];

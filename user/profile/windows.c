@@ -274,7 +274,8 @@ static void read_newest(struct windows *w, struct window_cell *cell, uint32_t sl
 		if (r->mark == MARK_UNKNOWN)
 			r->mark = log_last(w, cell, slot, r->first, cell->count);
 		if (s->how == HOW_LAST_ONE)
-			*out = value_of_last_one(w, s, cell, r->mark ? cell_entry(k, cell, r->mark - 1) : NULL);
+			*out = value_of_last_one(w, s, cell,
+						 r->mark ? cell_entry(k, cell, r->mark - 1) : NULL);
 		else
 			read_last(w, cell, slot, r->mark, out);
 		return;

@@ -253,7 +253,7 @@ struct windows {
 	uint64_t settled; /* entries with a reference and a smaller order cannot change any more */
 	uint64_t entries, cells, provisional_forgotten, keys_evicted;
 	uint32_t ticks;
-	uint32_t expected; /* calls of windows_expect */
+	uint32_t expected;			     /* calls of windows_expect */
 	struct window_ahead ahead[2][WINDOW_PLACES]; /* of customers, accounts */
 };
 
