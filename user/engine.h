@@ -23,7 +23,10 @@
 #include <rules/rules.h>
 
 /* Counted up by every change of what an entry means: replay refuses to verify across it. */
-enum { ENGINE_SEMANTIC_VERSION = 2 };
+enum {
+	ENGINE_SEMANTIC_VERSION = 3,
+	ENGINE_STATE_VERSION_MIN = 3, /* stores of an older one hold windows, legs and counts in other forms */
+};
 
 /* Address space for windows; bank.memory.windows says how much of it may be used. */
 #define CORE_WINDOWS_BYTES (UINT64_C(16) << 30)

@@ -7,6 +7,7 @@
 #ifndef LIVE_H
 #define LIVE_H
 
+#include <base/ahead.h>
 #include <base/histogram.h>
 #include <deliver/deliver.h>
 #include <engine.h>
@@ -92,6 +93,7 @@ struct engine {
 	struct ingest ingest;
 	struct deliver deliver;
 	struct journal *journal;
+	struct ahead ahead; /* touches what grows, on another CPU */
 	struct engine_flight flight[ENGINE_FLIGHTS];
 	uint64_t sealed;  /* number of the last batch */
 	uint64_t durable; /* last batch whose outputs were released */

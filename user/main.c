@@ -32,7 +32,7 @@ static const char usage[] =
 	"  --verdict=early          verdicts leave before the disk (durable: not yet)\n"
 	"  --spin=always|adaptive|never   how the engine waits\n"
 	"  --cpu N                  pin the engine thread\n"
-	"  --batch N                entries a tick at the most, 1 to 256: results never depend on it\n"
+	"  --batch N                entries a tick at the most, 1 to 2048: results never depend on it\n"
 	"  --checkpoint SECONDS     between checkpoints; default 30\n"
 	"  --segment MIB            journal segments; default 64\n"
 	"\n"

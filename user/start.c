@@ -399,6 +399,19 @@ static int rings_start(struct engine *e)
 	return e->wake_fd < 0 ? fail(e, -errno, "eventfd: %s", strerror(errno)) : 0;
 }
 
+/* Before the engine's thread has a CPU of its own, which a thread of it would inherit. */
+static int growing_touch(struct engine *e)
+{
+	struct history_regions growing;
+
+	history_growing(e->core.history, &growing);
+	ahead_add(&e->ahead, growing.cells, 1);
+	ahead_add(&e->ahead, growing.indexes[0], 4);
+	ahead_add(&e->ahead, growing.indexes[1], 4);
+	int rc = ahead_start(&e->ahead);
+	return rc ? fail(e, rc, "a thread: %s", strerror(-rc)) : 0;
+}
+
 int engine_start(struct engine *e, const struct engine_options *options)
 {
 	bool base_taken = false;
@@ -431,6 +444,9 @@ int engine_start(struct engine *e, const struct engine_options *options)
 		rc = catalogue_activate(e);
 	if (rc)
 		return rc;
+	rc = growing_touch(e);
+	if (rc)
+		return rc;
 	cpus_set(e);
 	live_hooks_set(e);
 	rc = listen_start(e, address, port);
@@ -449,6 +465,7 @@ void engine_close(struct engine *e)
 		conns_deinit(&e->conns);
 	}
 	filter_close(e); /* behind the sockets that it feeds */
+	ahead_stop(&e->ahead);
 	if (e->journal)
 		journal_close(e->journal);
 	deliver_deinit(&e->deliver);

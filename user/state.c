@@ -83,6 +83,13 @@ static bool core_meta_load(struct core *core, const void *value, uint32_t bytes)
 
 	if (!meta_take(&m, sizeof m, value, bytes))
 		return false;
+	if (m.semantic_version < ENGINE_STATE_VERSION_MIN) {
+		snprintf(core->why, sizeof core->why,
+			 "this store was written under semantic version %llu, this engine reads %d and later: "
+			 "keep it with its own version, import the bank into a new data directory",
+			 (unsigned long long)m.semantic_version, ENGINE_STATE_VERSION_MIN);
+		return false;
+	}
 	core->next_position = m.next_position;
 	core->batch = m.batch;
 	core->term = m.term;
@@ -137,7 +144,7 @@ static int meta_load(void *ctx, const void *key, uint32_t key_bytes, const void 
 		good = outbox_load(&core->outbox, RECORD_META, key, key_bytes, value, bytes);
 	else if (key_bytes >= 4 && memcmp(key, "legs", 4) == 0)
 		good = legs_load(&core->legs, key, key_bytes, value, bytes);
-	if (!good)
+	if (!good && !core->why[0])
 		snprintf(core->why, sizeof core->why, "the store's record META %.*s makes no sense%s%s",
 			 (int)key_bytes, (const char *)key, history_refused(core->history) ? ": " : "",
 			 history_refused(core->history) ? history_refused(core->history) : "");

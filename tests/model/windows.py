@@ -142,6 +142,8 @@ class Windows:
         self.counters = Counter()
 
     def activate(self, catalogue, now, always_full):
+        if self.floor is not None and catalogue.lateness > self.lateness:
+            self.settle(now)
         since = {}
         for each in catalogue.windowed:
             since[each.identity] = self.since.get(each.identity, None if always_full else now)
@@ -155,6 +157,13 @@ class Windows:
         self.floor = self.floor or 0
         self.lateness = catalogue.lateness
         self.keys_max = catalogue.keys
+
+    def settle(self, now):
+        """Before lateness grows: what nothing can ask for any more is gone for good."""
+        for logs in self.logs.values():
+            for identity, entries in logs.items():
+                reach = self.aggregates[identity].reach
+                entries[:] = [entry for entry in entries if self.held(entry, reach, now) or (reach is None and entry.alive)]
 
     # ---- in ----
 
@@ -242,7 +251,7 @@ class Windows:
         since, gone = self.since[aggregate.identity], self.gone(per_key, now) if gone is ASK else gone
         if first is not None and since is not None and first <= since - (aggregate.calendar is not None):
             return NO_DATA  # not full yet (decisions 20)
-        if gone is not None and (first is None or first <= gone):
+        if gone is not None and (first is None or first <= gone) and (since is None or since <= gone):
             return NO_DATA  # what it could hold was forgotten
         if self.overfull(per_key, time):
             return NO_DATA
@@ -296,6 +305,8 @@ class Windows:
     def completes(self, pattern, per_key, time, position, now):
         """Does the event at (time, position), itself an entry, complete the pattern? Tries every first event, and from it on takes
         the earliest that fits: if any way leads to the event, that one does."""
+        if time < self.floor:
+            return False  # nothing is known of what was before
         logs = self.logs.get(per_key, {})
         here, gone = (time, position), self.gone(per_key, now)
         known = time - pattern.within if gone is None else max(gone, time - pattern.within)

@@ -353,6 +353,38 @@ static void a_checkpoint_gives_the_same_state_and_the_same_outputs(void **state)
 	lone_free(other);
 }
 
+/* A store of an earlier semantic version is refused by that, and not by the first record of another form. */
+static void a_store_of_an_earlier_version_is_refused_with_both_numbers(void **state)
+{
+	struct lone *l = lone_new();
+	struct store_options o = { .map_bytes = 1 << 30 };
+	char dir[96], meta[4096], why[256] = "";
+	uint64_t older = ENGINE_STATE_VERSION_MIN - 1;
+	struct store *s;
+	uint32_t bytes;
+
+	(void)state;
+	traffic_add(l, 0, 250);
+	lone_apply(l, 256);
+	lone_checkpoint(l);
+	core_close(&l->core);
+	snprintf(dir, sizeof dir, "%s/store", l->dir);
+	o.dir = dir;
+	assert_int_equal(store_open(&s, &o, why, sizeof why), 0);
+	const void *value = store_value(s, RECORD_META, "core", 4, &bytes);
+	assert_true(value && bytes <= sizeof meta);
+	memcpy(meta, value, bytes);
+	memcpy(meta, &older, sizeof older); /* its first field */
+	struct records *r = store_checkpoint_begin(s);
+	memcpy(records_put(r, RECORD_META, "core", 4, bytes), meta, bytes);
+	store_checkpoint_commit(s);
+	assert_int_equal(store_checkpoint_wait(s), 0);
+	store_close(s);
+	assert_int_equal(lone_load(l), -EBADMSG);
+	assert_non_null(strstr(l->core.why, "semantic version 2, this engine reads 3"));
+	lone_free(l);
+}
+
 /* Each META record of the core, one byte and one half short, and empty: refused by name, never taken in part.
  */
 static void meta_records_that_are_cut_are_refused_with_their_name(void **state)
@@ -806,6 +838,7 @@ int main(void)
 		cmocka_unit_test(an_event_never_sees_a_change_that_came_after_it),
 		cmocka_unit_test(batch_size_does_not_show_in_the_state),
 		cmocka_unit_test(a_checkpoint_gives_the_same_state_and_the_same_outputs),
+		cmocka_unit_test(a_store_of_an_earlier_version_is_refused_with_both_numbers),
 		cmocka_unit_test(meta_records_that_are_cut_are_refused_with_their_name),
 		cmocka_unit_test(windows_of_the_unknown_are_kept_once_they_are_known),
 		cmocka_unit_test(reads_of_an_overfull_window_are_counted),

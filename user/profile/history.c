@@ -312,6 +312,8 @@ static void patterns_complete(struct pass *p, uint32_t per)
 {
 	const struct history *h = p->h;
 
+	if (p->event->time < h->floor)
+		return;
 	for (uint32_t left = p->plan->completes; left; left &= left - 1) {
 		uint32_t i = bit_first(left);
 		if (h->pattern_per[i] == per &&

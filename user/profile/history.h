@@ -13,6 +13,7 @@
 #define PROFILE_HISTORY_H
 
 #include <base/records.h>
+#include <base/region.h>
 #include <catalogue/catalogue.h>
 #include <moment/counters.h>
 
@@ -48,6 +49,12 @@ struct history_result {
 __attribute__((warn_unused_result)) int history_create(struct history **out, uint64_t windows_bytes,
 						       uint64_t cells_max, uint64_t refs_max);
 void history_destroy(struct history *h);
+/* What grows with the bank, so that its pages may come ahead of need: cells little by little, an index by one
+ * that is as large as all before it. */
+struct history_regions {
+	const struct region *cells, *indexes[2];
+};
+void history_growing(const struct history *h, struct history_regions *out);
 
 /*
  * A catalogue is in force from `now` on: aggregates whose identity is unchanged keep their state, the others

@@ -67,3 +67,11 @@ int history_memory(const struct catalogue *c, uint32_t events_per_day, uint64_t 
 	history_destroy(h);
 	return 0;
 }
+
+void history_growing(const struct history *h, struct history_regions *out)
+{
+	*out = (struct history_regions){
+		.cells = &h->windows.pool.region,
+		.indexes = { &h->windows.index.region, &h->refs.table.region },
+	};
+}

@@ -273,10 +273,11 @@ void history_activate(struct history *h, const struct catalogue *c, int64_t now,
 	 * lateness is now */
 	if (h->lateness != INT64_MIN && c->lateness_ns > h->lateness && now - h->lateness > h->floor)
 		h->floor = now - h->lateness;
-	h->lateness = c->lateness_ns;
 	w->now = now;
-	w->lateness = c->lateness_ns;
 	w->settled = refs_settled(&h->refs, h->order + 1);
+	if (h->lateness != INT64_MIN && c->lateness_ns > h->lateness)
+		windows_settle(w);
+	h->lateness = w->lateness = c->lateness_ns;
 	slots_activate(h, c, empty ? INT64_MIN : now);
 	patterns_take(h, c);
 	for (uint32_t i = 0; i < c->event_count; i++)

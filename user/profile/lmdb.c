@@ -367,17 +367,6 @@ uint64_t lmdb_bytes(const struct lmdb *l)
 	return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-/*
- * A row costs a page walk as well as its lines, so the map wants huge pages. ext4 gives them (seen on 6.18)
- * to what is read in under MADV_HUGEPAGE, not to what is in memory already in small ones: so what is clean
- * there goes first and is read again. Elsewhere both calls change nothing.
- */
-static void huge_pages(const struct lmdb *l, int fd)
-{
-	if (madvise(l->map, l->map_bytes, MADV_HUGEPAGE) == 0)
-		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-}
-
 uint64_t lmdb_prefault(const struct lmdb *l, uint64_t from, bool lock)
 {
 	struct stat file;
@@ -391,8 +380,11 @@ uint64_t lmdb_prefault(const struct lmdb *l, uint64_t from, bool lock)
 		end = l->map_bytes;
 	if (end <= from)
 		return from;
+	/* A row costs a page walk as well as its lines. ext4 gives huge pages (seen on 6.18) to what is read
+	 * in under this advice, not to what the page cache has already: dropping that and reading it again is
+	 * worth a fifth of a lookup, and costs a restart seconds, so it is left as it is. */
 	if (from == 0 && lock)
-		huge_pages(l, fd);
+		madvise(l->map, l->map_bytes, MADV_HUGEPAGE);
 	madvise(l->map + from, end - from, MADV_POPULATE_READ);
 	if (lock && mlock(l->map + from, end - from))
 		return end; /* not allowed: the pages are there now, which is most of it */

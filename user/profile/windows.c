@@ -335,7 +335,7 @@ static bool read_known(struct windows *w, const struct window_place *place, uint
 
 	if (!s->lasting && edge + (s->calendar != 0) < s->activated)
 		return false;
-	if (place->gone > edge)
+	if (place->gone > edge && place->gone >= s->activated) /* else it was never to have it */
 		return false;
 	bool lost = place->cell && place->cell->cold && cell_lost(w, place->cell, slot);
 	*full += lost;
@@ -989,6 +989,45 @@ void windows_slots_clear(struct windows *w, uint64_t gone)
 			cell_runs_drop(w, cell);
 			if (gone & key_of(w, cell)->slots)
 				cell_clear(w, cell, gone);
+		}
+	}
+}
+
+/* What no window can still see of it, slot by slot: entries have those of the others longer. */
+static uint64_t feeds_settled(const struct windows *w, const struct window_entry *e)
+{
+	bool out = (e->mark & ENTRY_OUT) && e->time < windows_horizon(w) &&
+		   (!(e->mark & ENTRY_REF) || entry_order(e) < w->settled);
+	uint64_t settled = 0;
+
+	for (uint64_t left = e->feeds; left; left &= left - 1) {
+		const struct window_slot *s = &w->slots[bit_first(left)];
+		if (s->lasting ? out : time_add(e->time, s->span) <= windows_horizon(w))
+			settled |= left & -left;
+	}
+	return settled;
+}
+
+/* Before lateness grows: what is settled leaves for good, whether the sweep came by or not. All cells are
+ * written again, since what was swept since a checkpoint is still in it. */
+void windows_settle(struct windows *w)
+{
+	for (int half = 0; half < 2; half++) {
+		const struct key_index_half *h = half ? &w->index.old : &w->index.now;
+		for (uint64_t i = 0; i < h->count; i++) {
+			struct window_cell *cell = h->slots[i].block ? cell_at(w, h->slots[i].block) : NULL;
+			if (!cell || (cell->flags & (CELL_LIVE | CELL_OWNER)) != CELL_LIVE)
+				continue;
+			cell_changed(w, cell);
+			cell_runs_drop(w, cell);
+			for (uint32_t n = 0; n < cell->count; n++) {
+				struct window_entry *e = cell_entry(key_of(w, cell), cell, n);
+				e->feeds &= ~feeds_settled(w, e);
+			}
+			cell_cut_all(w, cell);
+			struct window_cold *cold = cell_cold(w, cell);
+			if (cold && cold->lost <= windows_horizon(w))
+				cold->lost = INT64_MIN;
 		}
 	}
 }

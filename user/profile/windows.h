@@ -269,6 +269,7 @@ bool windows_has_room(const struct windows *w, uint32_t events);
  * to what they are. No cut is on its way. */
 void windows_derive(struct windows *w);
 void windows_slots_clear(struct windows *w, uint64_t gone);
+void windows_settle(struct windows *w);
 void windows_layouts_change(struct windows *w, const struct window_key *before,
 			    const struct window_slot *slots_before);
 void windows_key_drop(struct windows *w, uint32_t per);

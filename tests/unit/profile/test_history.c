@@ -460,10 +460,15 @@ static void twin_free(struct twin *t)
 	free(t);
 }
 
+static void twin_settle_all(struct twin *t);
+
 static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_t now, bool empty)
 {
 	bool now_in[UNIVERSE] = { false };
 
+	t->now = now;
+	if (t->started && c->c.lateness_ns > t->lateness)
+		twin_settle_all(t);
 	for (int i = 0; i < c->c.aggregate_count; i++)
 		now_in[c->of[i]] = true;
 	for (int u = 0; u < UNIVERSE; u++) {
@@ -478,7 +483,6 @@ static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_
 	for (int k = 0; k < PER_KINDS; k++)
 		t->keys_max[k] = c->keys[k].keys_max;
 	t->lateness = c->c.lateness_ns;
-	t->now = now;
 	t->started = true;
 }
 
@@ -654,7 +658,7 @@ static void twin_value(const struct twin *t, int u, enum value_type type, const 
 				   : INT64_MIN;
 	bool lasting = edge == INT64_MIN, young = !lasting && edge + (d->calendar != 0) < t->activated[u];
 	__int128 sum = 0;
-	bool error = false, none = time < t->floor || young || gone > edge;
+	bool error = false, none = time < t->floor || young || (gone > edge && gone >= t->activated[u]);
 	const struct fact *last = NULL;
 
 	for (size_t i = 0; key && !none && i < key->facts.count; i++) {
@@ -867,25 +871,35 @@ static struct twin_owner *owner_find(struct twin *t, const struct twin_key *like
 	return NULL;
 }
 
-/* Can anything still ask for what the key has? */
-static bool key_holds(const struct twin *t, const struct twin_key *key)
+/* Can the aggregate still ask for it? */
+static bool fact_held(const struct twin *t, const struct fact *f, int u)
 {
-	int64_t horizon = t->now - t->lateness;
+	static const int64_t days[] = { 0, 3, 9, 33 };
+	const struct definition *d = &universe[u];
+	int64_t span = d->calendar ? days[d->calendar] * DAY : d->within, horizon = t->now - t->lateness;
 	uint64_t settled = t->ref_count ? t->refs[0].order_first : t->order + 1;
 
+	if (!t->active[u] || !f->feeds[u] || f->time < t->activated[u])
+		return false;
+	return span ? f->time + span > horizon
+		    : !f->out || f->time >= horizon || (f->ref && f->order >= settled);
+}
+
+static bool key_holds(const struct twin *t, const struct twin_key *key)
+{
 	for (size_t i = 0; i < key->facts.count; i++)
-		for (int u = 0; u < UNIVERSE; u++) {
-			static const int64_t days[] = { 0, 3, 9, 33 };
-			const struct fact *f = key->facts.facts[i];
-			const struct definition *d = &universe[u];
-			int64_t span = d->calendar ? days[d->calendar] * DAY : d->within;
-			if (!t->active[u] || d->per != key->per || !f->feeds[u] || f->time < t->activated[u])
-				continue;
-			if (span ? f->time + span > horizon
-				 : !f->out || f->time >= horizon || (f->ref && f->order >= settled))
+		for (int u = 0; u < UNIVERSE; u++)
+			if (universe[u].per == key->per && fact_held(t, key->facts.facts[i], u))
 				return true;
-		}
 	return false;
+}
+
+/* Before lateness grows: what nothing can ask for is gone for good. */
+static void twin_settle_all(struct twin *t)
+{
+	for (size_t i = 0; i < t->all.count; i++)
+		for (int u = 0; u < UNIVERSE; u++)
+			t->all.facts[i]->feeds[u] = fact_held(t, t->all.facts[i], u);
 }
 
 static void key_forget(struct twin *t, struct twin_key *key)
@@ -1027,7 +1041,7 @@ static bool twin_completes(struct twin *t, int p, const struct test_event *te, c
 	int64_t gone;
 	int wanted[16], n = 0;
 
-	if (!self || !key_name(te, patterns[p].per, &like))
+	if (!self || self->time < t->floor || !key_name(te, patterns[p].per, &like))
 		return false;
 	const struct twin_key *key = key_look(t, &like, &gone);
 	for (int i = 0; i < patterns[p].count; i++)
@@ -2065,6 +2079,90 @@ static void a_longer_lateness_does_not_claim_what_is_gone(void **state)
 	bank_close(&b);
 }
 
+/* An event of the customer's with that payee; NULL: with none, so that it has no such key. */
+static void payee_apply(struct bank *b, const char *payee)
+{
+	struct value body[BODY_COUNT];
+	const struct cel_env env = { .space = { [SPACE_BODY] = body } };
+	const struct history_event e = purchase(b, 1);
+
+	for (int i = 0; i < BODY_COUNT; i++)
+		body[i] = (struct value){ .type = (uint8_t)b->c->fields[i].type, .status = VALUE_NO_DATA };
+	if (payee)
+		body[b->c->field_of[BODY_PAYEE]] = text(payee);
+	history_apply(b->h, &b->c->c, &e, &env, b->v.agg, &b->v.result);
+	assert_int_equal(b->v.result.outcome, EVENT_DECIDED);
+}
+
+/* The sweep comes by at everything, or has no time to. */
+static void payees_wait(struct bank *b, int64_t ns, bool swept)
+{
+	b->now += ns;
+	for (int i = 0; swept && i < 20000; i++)
+		payee_apply(b, NULL);
+}
+
+static uint64_t payees_evicted(const struct bank *b)
+{
+	struct history_sizes sizes;
+
+	history_sizes(b->h, &sizes);
+	return sizes.keys_evicted;
+}
+
+static const struct definition payees_counted = { AGG_COUNT_OF, AGGF_NONE, PER_PAYEE,
+						  MINUTE,	false,	   .where = 0 };
+
+/* A key of which nothing is left is as a new one, be it still there or swept. */
+static void fewer_keys_evict_for_an_empty_key_as_for_a_new_one(void **state)
+{
+	(void)state;
+	for (int swept = 0; swept < 2; swept++) {
+		struct bank b;
+		struct shelf shelf = { 0 };
+		bank_open(&b, &payees_counted, 1);
+		b.c->keys[PER_PAYEE].keys_max = 4;
+		history_activate(b.h, &b.c->c, b.now, false);
+		payee_apply(&b, "anna");
+		payees_wait(&b, HOUR, false);
+		payee_apply(&b, "bert");
+		payee_apply(&b, "cleo");
+		payee_apply(&b, "dora");
+		payees_wait(&b, 2 * MINUTE, swept); /* of anna's nothing is left */
+		b.c->keys[PER_PAYEE].keys_max = 2;
+		history_activate(b.h, &b.c->c, b.now, false);
+		shelf_checkpoint(&shelf, b.h); /* more than two: it loads all the same */
+		struct history *loaded = shelf_load(&shelf, 1000);
+		assert_digests_equal(b.h, loaded);
+		history_destroy(loaded);
+		shelf_free(&shelf);
+		payee_apply(&b, "anna");
+		assert_int_equal(payees_evicted(&b), 2);
+		payee_apply(&b, "dora"); /* holds something: stays */
+		assert_int_equal(payees_evicted(&b), 2);
+		bank_close(&b);
+	}
+}
+
+static void a_longer_lateness_holds_nothing_again(void **state)
+{
+	(void)state;
+	for (int swept = 0; swept < 2; swept++) {
+		struct bank b;
+		bank_open(&b, &payees_counted, 1);
+		payee_apply(&b, "anna");
+		payees_wait(&b, 2 * HOUR, swept);
+		b.c->c.lateness_ns = DAY;
+		history_activate(b.h, &b.c->c, b.now, false);
+		payee_apply(&b, "bert");
+		payee_apply(&b, "cleo");
+		assert_int_equal(payees_evicted(&b), 0);
+		payee_apply(&b, "dora");
+		assert_int_equal(payees_evicted(&b), 1);
+		bank_close(&b);
+	}
+}
+
 /* decisions 23: the 50,001st entry that is wanted makes the key unknown, until enough have left. */
 static void a_key_with_too_many_entries_has_no_data_until_it_shrinks(void **state)
 {
@@ -2748,6 +2846,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(which_rules_run_follows_stage_and_reference),
 		cmocka_unit_test(lateness_and_the_future_have_sharp_edges),
 		cmocka_unit_test(a_longer_lateness_does_not_claim_what_is_gone),
+		cmocka_unit_test(a_longer_lateness_holds_nothing_again),
+		cmocka_unit_test(fewer_keys_evict_for_an_empty_key_as_for_a_new_one),
 		cmocka_unit_test(a_key_with_too_many_entries_has_no_data_until_it_shrinks),
 		cmocka_unit_test(a_lost_entry_that_changes_breaks_windows_for_ever_only),
 		cmocka_unit_test(references_are_forgotten_by_age_and_by_number),
