@@ -175,8 +175,8 @@ class Model:
         self.catalogue = None
         self.customers = {}
         self.accounts = {}
-        self.windows = Windows()
         self.refs = Refs()
+        self.windows = Windows(self.refs)
         self.sources = {}  # number -> (name, stream)
         self.counters = Counter()
         self.events_seen = False
@@ -188,8 +188,8 @@ class Model:
         if now is not None:
             self.now = max(self.now, now)
         empty = not self.events_seen if store_empty is None else store_empty
+        self.refs.activate(catalogue, self.now)
         self.windows.activate(catalogue, self.now, catalogue.starts_empty and empty)
-        self.refs.activate(catalogue)
         self.catalogue = catalogue
 
     def source(self, number, name, stream):
@@ -432,6 +432,7 @@ class Model:
         self.forget_provisional(header.customer)
         if not self.remembered(header):
             return self.late(event, {"request": "request", "released": "listed"}.get(event.stage, "counted"))  # [36]
+        self.refs.forget_old(self.now)
         outcome, run = self.judge_reference(event, reversal)
         if header.customer and outcome not in ("DUPLICATE_REF", "BAD_BODY"):
             self.customers.setdefault(header.customer, Customer()).heard_now = self.now  # [9]
@@ -456,7 +457,7 @@ class Model:
             if ref is not None and len(ref.parts) >= PARTS_MAX:
                 return "BAD_BODY", None
             if ref is None:
-                ref = self.refs.remember(event.body["ref"], self.now)
+                ref = self.refs.remember(event.body["ref"], self.now, event.position)
             ref.parts.add(part)
         if reversal:
             return self.reversal(event)
@@ -524,7 +525,7 @@ class Model:
         entry.touchpoint, entry.customer = header.touchpoint or None, header.customer
         entry.alive, entry.reversed, entry.posted, entry.released = True, 0, event.stage == "posted", False
         entry.body = {name[5:]: value for name, value in event.env.event.items() if name.startswith("body.")}
-        entry.changes_until = ref.first_now + self.catalogue.ref_memory if ref else 0
+        entry.has_ref = ref is not None
         feeds = [
             each
             for each in self.catalogue.aggregates_of[header.type]

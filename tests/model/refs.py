@@ -8,8 +8,9 @@ PARTS_MAX = 6
 
 
 class Ref:
-    def __init__(self, first_now):
+    def __init__(self, first_now, position):
         self.first_now = first_now
+        self.position = position  # of its first event
         self.parts = set()  # (stage, type code)
         self.entry = None  # the counted event's
 
@@ -21,7 +22,8 @@ class Refs:
         self.memory = 0
         self.count_max = 0
 
-    def activate(self, catalogue):
+    def activate(self, catalogue, now):
+        self.forget_old(now)  # a longer memory brings none back
         self.memory = catalogue.ref_memory
         self.count_max = catalogue.refs_max
 
@@ -36,10 +38,14 @@ class Refs:
                 break
             del self.by_name[name]
 
-    def remember(self, name, now):
+    def oldest_position(self):
+        """None: nothing is remembered."""
+        return next(iter(self.by_name.values())).position if self.by_name else None
+
+    def remember(self, name, now, position):
         self.forget_old(now)
         while len(self.by_name) >= self.count_max:
             del self.by_name[next(iter(self.by_name))]
             self.dropped += 1
-        self.by_name[name] = Ref(now)
+        self.by_name[name] = Ref(now, position)
         return self.by_name[name]

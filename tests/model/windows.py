@@ -20,7 +20,7 @@ class Entry:
 
     __slots__ = ("time", "position", "amount", "base", "balance", "currency", "country", "mcc", "touchpoint",
                  "customer", "body", "alive", "whole_amount", "whole_base", "reversed", "posted", "released",
-                 "out_of_range", "changes_until")
+                 "out_of_range", "has_ref")
 
     def when(self):
         return self.time
@@ -131,7 +131,8 @@ def later(*times):
 
 
 class Windows:
-    def __init__(self):
+    def __init__(self, refs):
+        self.refs = refs  # what they remember may still change
         self.logs = {}  # (parts, values) -> {identity of an aggregate: [entries]}
         self.owners = {}  # (parts, values of the parts that are no body fields) -> Owner
         self.since = {}  # identity -> time of activation; None = full from the first event
@@ -287,7 +288,8 @@ class Windows:
 
     def held(self, entry, reach, now):
         if reach is None:
-            return entry.time >= now - self.lateness or now <= entry.changes_until
+            oldest = self.refs.oldest_position() if entry.has_ref else None
+            return entry.time >= now - self.lateness or (oldest is not None and entry.position >= oldest)
         return entry.time > now - self.lateness - reach
 
     @staticmethod

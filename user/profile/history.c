@@ -54,7 +54,7 @@ int history_create(struct history **out, uint64_t windows_bytes, uint64_t cells_
 	for (uint32_t per = 0; per < PER_COUNT; per++)
 		h->windows.keys[per].used = 1;
 	windows_derive(&h->windows);
-	h->floor = h->lateness = INT64_MIN;
+	h->floor = h->lateness = h->ref_memory = INT64_MIN;
 	h->windows_bytes = windows_bytes;
 	*out = h;
 	return 0;

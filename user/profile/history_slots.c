@@ -274,6 +274,9 @@ void history_activate(struct history *h, const struct catalogue *c, int64_t now,
 	if (h->lateness != INT64_MIN && c->lateness_ns > h->lateness && now - h->lateness > h->floor)
 		h->floor = now - h->lateness;
 	w->now = now;
+	if (h->ref_memory != INT64_MIN) /* a longer memory brings none back */
+		refs_expire(&h->refs, now - h->ref_memory + 1);
+	h->ref_memory = c->ref_memory_ns;
 	w->settled = refs_settled(&h->refs, h->order + 1);
 	if (h->lateness != INT64_MIN && c->lateness_ns > h->lateness)
 		windows_settle(w);

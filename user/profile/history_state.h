@@ -32,6 +32,7 @@ struct history {
 	uint64_t windows_bytes;		/* reserved */
 	int64_t floor;			/* no value as of an earlier time: lateness was shorter then */
 	int64_t lateness;		/* INT64_MIN before the first activation */
+	int64_t ref_memory;		/* the same, of the catalogue in force */
 	uint64_t refs_first, refs_next; /* loaded */
 	uint8_t slot_of[AGGREGATES_MAX];
 	uint8_t key_at[KEYS_MAX];	   /* kind of key -> index in the catalogue */

@@ -1,4 +1,4 @@
-// needs: user/profile/hist*.c user/profile/win*.c user/profile/cells.c user/profile/refs.c user/base/[rm]*.c
+// needs: user/profile/hist*.c user/profile/win*.c user/profile/cells.c user/profile/refs.c user/base/[rm]*.c user/base/ahead.c
 /*
  * history against a slow twin: the twin keeps every fact ever accepted in plain lists, computes each
  * aggregate from scratch by scanning, and does transactions by the text of decisions 11-17. Seeded random
@@ -427,6 +427,7 @@ struct twin {
 	int key_count, owner_count;
 	uint64_t keys_evicted;
 	uint32_t keys_max[PER_KINDS];
+	int64_t ref_memory;
 	struct list all;
 	struct twin_ref *refs;
 	size_t ref_count;
@@ -461,12 +462,16 @@ static void twin_free(struct twin *t)
 }
 
 static void twin_settle_all(struct twin *t);
+static void twin_ref_forget(struct twin *t);
 
 static void twin_activate(struct twin *t, const struct test_catalogue *c, int64_t now, bool empty)
 {
 	bool now_in[UNIVERSE] = { false };
 
 	t->now = now;
+	while (t->started && t->ref_count && now - t->refs[0].seen >= t->ref_memory)
+		twin_ref_forget(t);
+	t->ref_memory = c->c.ref_memory_ns;
 	if (t->started && c->c.lateness_ns > t->lateness)
 		twin_settle_all(t);
 	for (int i = 0; i < c->c.aggregate_count; i++)
@@ -1558,7 +1563,9 @@ static void run_catalogue(struct run *r, bool empty)
 	r->c->c.lateness_ns = old && chance(80) ? old->c.lateness_ns
 			      : chance(50)	? 24 * HOUR
 						: (int64_t)below(3 * DAY);
-	r->c->c.ref_memory_ns = old ? old->c.ref_memory_ns : chance(50) ? 35 * DAY : (int64_t)below(5 * DAY);
+	r->c->c.ref_memory_ns = old && chance(70) ? old->c.ref_memory_ns
+				: chance(50)	  ? 35 * DAY
+						  : (int64_t)below(5 * DAY);
 	r->c->c.refs_max = chance(60) ? r->refs_max : 3 + below(20);
 	if (r->c->c.refs_max > r->refs_max)
 		r->c->c.refs_max = r->refs_max;
@@ -2140,6 +2147,28 @@ static void fewer_keys_evict_for_an_empty_key_as_for_a_new_one(void **state)
 		assert_int_equal(payees_evicted(&b), 2);
 		payee_apply(&b, "dora"); /* holds something: stays */
 		assert_int_equal(payees_evicted(&b), 2);
+		bank_close(&b);
+	}
+}
+
+/* Its time is over before the reload, and no event came by in between. */
+static void a_longer_memory_brings_no_reference_back(void **state)
+{
+	static const struct definition d = {
+		AGG_COUNT_OF, AGGF_NONE, PER_ACCOUNT, MINUTE, false, .where = 0
+	};
+
+	(void)state;
+	for (int over = 0; over < 2; over++) {
+		struct bank b;
+		bank_open(&b, &d, 1);
+		struct history_event e = with_ref(purchase(&b, 1), "r", STAGE_POSTED, 0);
+		assert_int_equal(bank_apply(&b, &e), EVENT_DECIDED);
+		b.now += 35 * DAY - !over;
+		b.c->c.ref_memory_ns = 70 * DAY;
+		history_activate(b.h, &b.c->c, b.now, false);
+		e = with_ref(purchase(&b, 1), "r", STAGE_POSTED, 0);
+		assert_int_equal(bank_apply(&b, &e), over ? EVENT_DECIDED : EVENT_DUPLICATE_REF);
 		bank_close(&b);
 	}
 }
@@ -2847,6 +2876,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(lateness_and_the_future_have_sharp_edges),
 		cmocka_unit_test(a_longer_lateness_does_not_claim_what_is_gone),
 		cmocka_unit_test(a_longer_lateness_holds_nothing_again),
+		cmocka_unit_test(a_longer_memory_brings_no_reference_back),
 		cmocka_unit_test(fewer_keys_evict_for_an_empty_key_as_for_a_new_one),
 		cmocka_unit_test(a_key_with_too_many_entries_has_no_data_until_it_shrinks),
 		cmocka_unit_test(a_lost_entry_that_changes_breaks_windows_for_ever_only),
