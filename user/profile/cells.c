@@ -193,8 +193,8 @@ static inline __attribute__((always_inline)) void log_prefetch(const struct wind
 	const char *runs = (const char *)cell_runs(w, cell);
 	if (cell->leaving < cell->count)
 		__builtin_prefetch(cell_entry(k, cell, cell->leaving));
-	for (uint32_t i = 0; i <= k->run_count && i < 12; i++)
-		__builtin_prefetch(runs + i * 64, 1);
+	for (const char *stop = runs + (k->run_count + 1) * 64; runs < stop; runs += 64)
+		__builtin_prefetch(runs, 1);
 }
 
 /* What stands first in a cell: header, folds, and the entries of most. */
@@ -205,33 +205,36 @@ static inline __attribute__((always_inline)) void cell_prefetch(const struct win
 	__builtin_prefetch(at, 1);
 	__builtin_prefetch(at + 64, 1);
 	__builtin_prefetch(at + 128, 1);
-	__builtin_prefetch(at + 192, 1);
+}
+
+static inline __attribute__((always_inline)) void key_expect(struct windows *w, uint32_t per, uint32_t at,
+							     uint64_t id)
+{
+	const uint32_t step = WINDOW_AHEAD / 3, places = WINDOW_PLACES;
+	struct window_ahead *far = &w->ahead[per][at % places], *mid = &w->ahead[per][(at - step) % places];
+	const struct window_ahead *near = &w->ahead[per][(at - 2 * step) % places];
+
+	far->hash = key_hash(per, (struct key128){ .low = id }, false);
+	far->has = id != 0;
+	far->block = 0;
+	key_index_prefetch(&w->index, far->hash);
+	if (mid->has) {
+		mid->block = block_guess(w, mid->hash);
+		cell_prefetch(w, mid->block);
+	}
+	if (near->block)
+		log_prefetch(w, near->block, per);
 }
 
 /* Three steps, a third of the way each: the place in the index, the cell, what is far from its header. */
 void windows_expect(struct windows *w, uint64_t customer, uint64_t account)
 {
-	const uint32_t step = WINDOW_AHEAD / 3, places = sizeof w->ahead / sizeof *w->ahead;
 	uint32_t at = w->expected++;
-	struct window_ahead *far = &w->ahead[at % places], *mid = &w->ahead[(at - step) % places];
-	const struct window_ahead *near = &w->ahead[(at - 2 * step) % places];
-	const uint64_t ids[] = { customer, account };
 
-	for (uint32_t per = 0; per < 2; per++) {
-		far->has[per] = ids[per] && w->keys[per].slots;
-		if (far->has[per]) {
-			far->hash[per] = key_hash(per, (struct key128){ .low = ids[per] }, false);
-			key_index_prefetch(&w->index, far->hash[per]);
-		}
-		if (mid->has[per]) {
-			mid->block[per] = block_guess(w, mid->hash[per]);
-			mid->has[per] = mid->block[per] != 0;
-			if (mid->has[per])
-				cell_prefetch(w, mid->block[per]);
-		}
-		if (near->has[per])
-			log_prefetch(w, near->block[per], per);
-	}
+	if (w->keys[PER_CUSTOMER].slots)
+		key_expect(w, PER_CUSTOMER, at, customer);
+	if (w->keys[PER_ACCOUNT].slots)
+		key_expect(w, PER_ACCOUNT, at, account);
 }
 _Static_assert(PER_CUSTOMER == 0 && PER_ACCOUNT == 1, "windows_expect");
 

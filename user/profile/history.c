@@ -284,23 +284,27 @@ static uint8_t base_flags(enum value_status status)
 	return status == VALUE_OK ? 0 : status == VALUE_ERROR ? ENTRY_BASE_ERROR : ENTRY_BASE_NONE;
 }
 
-static struct window_event event_window(const struct history_event *event, const struct cel_env *env,
-					uint64_t order)
+/* Field by field into its place: copied as a whole behind narrow stores it costs a stall of the store buffer
+ * for each 16 bytes. */
+static void event_window(const struct history_event *event, const struct cel_env *env, uint64_t order,
+			 struct window_event *out)
 {
-	return (struct window_event){
-		.time = event->time,
-		.order = order,
-		.amount = event->amount,
-		.base = event->base.status == VALUE_OK ? event->base.i : 0,
-		.balance = event->balance,
-		.customer = event->customer,
-		.currency = event->currency,
-		.country = event->country,
-		.mcc = event->mcc,
-		.touchpoint = event->touchpoint,
-		.flags = (uint8_t)(base_flags(event->base.status) | (event->ref ? ENTRY_REF : 0)),
-		.body = env->space[SPACE_BODY],
-	};
+	uint8_t flags = base_flags(event->base.status);
+
+	if (event->ref)
+		flags |= ENTRY_REF;
+	out->time = event->time;
+	out->order = order;
+	out->amount = event->amount;
+	out->base = event->base.status == VALUE_OK ? event->base.i : 0;
+	out->balance = event->balance;
+	out->customer = event->customer;
+	out->currency = event->currency;
+	out->country = event->country;
+	out->mcc = event->mcc;
+	out->touchpoint = event->touchpoint;
+	out->flags = flags;
+	out->body = env->space[SPACE_BODY];
 }
 
 /* Patterns of this key that the event, which is in its log now, completes. */
@@ -343,10 +347,11 @@ static void key_apply(struct pass *p, uint32_t per, const struct window_event *e
 /* The event counts: it enters the windows of its keys. Gives the kinds of keys that have it, as bits. */
 static uint16_t event_enter(struct pass *p, bool read)
 {
-	struct window_event entry = event_window(p->event, p->env, ++p->h->order);
+	struct window_event entry;
 	uint64_t feeds = event_feeds(p->h, p->c, p->plan, p->event->time, p->env);
 	uint32_t entered = 0;
 
+	event_window(p->event, p->env, ++p->h->order, &entry);
 	for (uint32_t left = p->plan->keys; left; left &= left - 1) {
 		uint32_t per = bit_first(left);
 		entry.feeds = feeds & p->h->windows.keys[per].slots;
@@ -605,8 +610,13 @@ static void apply_plain(struct history *h, const struct catalogue *c, const stru
 			struct history_result *result)
 {
 	struct windows *w = &h->windows;
-	struct window_event entry = event_window(event, env, ++h->order);
-	const uint64_t feeds = event_feeds(h, c, plan, event->time, env);
+	const uint64_t order = ++h->order;
+	const uint64_t feeds = plan->where || event->time <= w->activated_max
+				       ? event_feeds(h, c, plan, event->time, env)
+				       : plan->feeds;
+	struct window_event entry;
+	if (feeds)
+		event_window(event, env, order, &entry);
 	const struct window_ask ask = { .t = event->time, .values = agg, .full = &result->window_full };
 
 	for (uint32_t left = plan->keys; left; left &= left - 1) {
@@ -621,9 +631,10 @@ static void apply_plain(struct history *h, const struct catalogue *c, const stru
 		place.cell = cell_find(w, per, place.key, false);
 		if (before)
 			windows_read(w, &place, reads, before, &ask);
-		entry.feeds = feeds & w->keys[per].slots;
-		if (entry.feeds)
+		if (feeds & w->keys[per].slots) {
+			entry.feeds = feeds & w->keys[per].slots;
 			windows_enter(w, &place, &entry);
+		}
 		if (with)
 			windows_read(w, &place, reads + before, with, &ask);
 	}

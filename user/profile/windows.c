@@ -262,10 +262,22 @@ static void read_newest(struct windows *w, struct window_cell *cell, uint32_t sl
 		if (entry_counts(e, slot))
 			run_remove(s, r, e, r->first);
 	}
+	if (s->how == HOW_COUNT) {
+		*out = value_of_int(s->type, r->count);
+		return;
+	}
+	if (s->how == HOW_SUM) {
+		*out = value_of_sum(s->type, r->sum);
+		return;
+	}
 	if (s->function == AGG_LAST) {
 		if (r->mark == MARK_UNKNOWN)
 			r->mark = log_last(w, cell, slot, r->first, cell->count);
-		read_last(w, cell, slot, r->mark, out);
+		if (s->how == HOW_LAST_ONE)
+			*out = value_of_last_one(w, s, cell,
+						 r->mark ? cell_entry(k, cell, r->mark - 1) : NULL);
+		else
+			read_last(w, cell, slot, r->mark, out);
 		return;
 	}
 	if (slot_has_mark(s) && r->mark == MARK_UNKNOWN)
@@ -365,17 +377,16 @@ static void read_nothing(struct windows *w, const struct window_place *place, co
 	}
 }
 
-/* Where something may be missing, or there are running values. */
+/* Where something may be missing. */
 static void read_each(struct windows *w, const struct window_place *place, const struct view *v,
-		      const struct window_read *reads, uint32_t count, const struct window_ask *ask,
-		      bool careful)
+		      const struct window_read *reads, uint32_t count, const struct window_ask *ask)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t slot = reads[i].slot;
 		const struct window_slot *s = &w->slots[slot];
 		struct value *out = ask->values + reads[i].value;
 		int64_t edge = slot_edge(s, ask);
-		if (careful && !read_known(w, place, slot, edge, ask->full))
+		if (!read_known(w, place, slot, edge, ask->full))
 			value_none(w, s, VALUE_NO_DATA, out);
 		else if (v->cell->runs && s->run != RUN_NONE)
 			read_running(w, v->cell, slot, ask->t, edge, out);
@@ -418,6 +429,11 @@ static void read_short(struct windows *w, const struct view *v, const struct win
 			break;
 		*out = value_of_sum(r->type, sum_scan(r->slot, r->at, v, ask->t - r->within));
 		return;
+	case HOW_LAST_ONE:
+		if (!r->lasting)
+			break;
+		*out = value_of_last_one(w, &w->slots[r->slot], v->cell, last_scan(r->slot, v, INT64_MIN));
+		return;
 	default:
 		break;
 	}
@@ -436,12 +452,17 @@ void windows_read(struct windows *w, const struct window_place *place, const str
 	}
 	bool careful = place->gone != INT64_MIN || ask->t < w->full_from || cell->cold;
 	const struct view v = view_of(w, cell, ask->t);
-	if (careful || cell->runs) {
-		read_each(w, place, &v, reads, count, ask, careful);
+	if (careful) {
+		read_each(w, place, &v, reads, count, ask);
 		return;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		read_short(w, &v, &reads[i], ask);
+	for (const struct window_read *r = reads; r < reads + count; r++) {
+		if (!cell->runs || r->run == RUN_NONE)
+			read_short(w, &v, r, ask);
+		else
+			read_running(w, cell, r->slot, ask->t, slot_edge(&w->slots[r->slot], ask),
+				     ask->values + r->value);
+	}
 }
 
 struct window_read windows_read_plan(const struct windows *w, uint8_t slot, uint16_t value)
@@ -452,8 +473,10 @@ struct window_read windows_read_plan(const struct windows *w, uint8_t slot, uint
 				     .value = value,
 				     .how = s->how,
 				     .type = s->type,
+				     .run = s->run,
 				     .at = s->at,
 				     .fold_at = s->fold_at,
+				     .lasting = s->lasting,
 				     .within = s->within };
 }
 

@@ -219,9 +219,9 @@ struct window_cold {
 
 /* Keys of an event to come; a hint, which may be wrong. */
 struct window_ahead {
-	bool has[2]; /* customer, account */
-	uint32_t hash[2], block[2];
+	uint32_t hash, block, has;
 };
+enum { WINDOW_PLACES = 32 };
 
 struct windows {
 	struct pool pool;
@@ -253,8 +253,8 @@ struct windows {
 	uint64_t settled; /* entries with a reference and a smaller order cannot change any more */
 	uint64_t entries, cells, provisional_forgotten, keys_evicted;
 	uint32_t ticks;
-	uint32_t expected; /* calls of windows_expect */
-	struct window_ahead ahead[32];
+	uint32_t expected;			     /* calls of windows_expect */
+	struct window_ahead ahead[2][WINDOW_PLACES]; /* of customers, accounts */
 };
 
 /* Memory */
@@ -295,7 +295,8 @@ struct window_read {
 	uint8_t slot;
 	uint16_t value;
 	/* of the slot, as windows_read_plan took it over */
-	uint8_t how, type;
+	uint8_t how, type, run;
+	bool lasting;
 	uint16_t at, fold_at;
 	int64_t within; /* 0: no fixed length */
 };

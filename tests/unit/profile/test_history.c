@@ -2681,6 +2681,7 @@ static void impossible_fields_are_refused(void **state)
 		{ "used though unbounded", CELL, PER_CUSTOMER, 56, 8, 5 },
 		{ "an owner though unbounded", CELL, PER_CUSTOMER, 64, 8, 5 },
 		{ "fold with more than there were", CELL, PER_ACCOUNT, HEAD, 8, 7 },
+		{ "total with less than its log", CELL, PER_ACCOUNT, HEAD, 1, 0 },
 		{ "fold with too large a sum", CELL, PER_ACCOUNT, HEAD + 16, 8, UINT64_C(1) << 62 },
 		{ "last of a later order", CELL, PER_CUSTOMER, HEAD + 8, 8, 7 << 8 },
 		{ "last with flags of no fold", CELL, PER_CUSTOMER, HEAD + 8, 1, 2 },
