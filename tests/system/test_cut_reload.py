@@ -1,6 +1,5 @@
 #!/usr/bin/python3
-"""What meets in one moment: a reload while a checkpoint is being filled, verdicts of a whole journal batch, a reload that needs
-more memory of windows than the bank gives."""
+"""What meets in one moment: a reload while a checkpoint is being filled, verdicts of a whole journal batch."""
 import signal
 import time
 
@@ -52,22 +51,6 @@ def every_verdict_that_is_wanted_comes():
             if f.kind == VERDICT:
                 s.verdicts[f.sequence] = f
         assert len(s.verdicts) == 6000, "%d verdicts of 6000 came" % len(s.verdicts)
-
-
-@case
-def a_reload_that_does_not_fit_in_the_memory_of_windows_is_refused():
-    small = CATALOGUE.replace("starts: empty }", "starts: empty, memory: { windows: 64MB } }")
-    wide = small.replace("body: { merchant: string }", "body: { merchant: string, " + ", ".join("m%d: string" % i for i in range(12)) + " }")
-    wide = wide.replace("  n_1h: {", "".join("  b%d: { over: [purchase], last: [body.m%d], before: true }\n" % (i, i) for i in range(12)) + "  n_1h: {")
-    e = Engine(None, catalogue_dir(small), "--segment", "8", admin="127.0.0.1:0")
-    with e, Source(e.port) as s:
-        while e.status()["windows"]["bytes"] < 48_000_000:
-            feed_many(s, 10000)
-        catalogue_dir(wide, e.catalogue)
-        code, text = e.ask("/reload", "POST")
-        sizes = e.status()["windows"]
-        assert code == 409 or sizes["bytes"] <= sizes["bytes_max"], (code, text, sizes)
-        feed_many(s, 2000)
 
 
 if __name__ == "__main__":
