@@ -93,6 +93,7 @@ enum {
 	TEXT_BYTES_MAX = 20000, /* one rendered text */
 	MESSAGE_BODY_BYTES_MAX = TEXT_BYTES_MAX + 2048,
 	REASONS_MAX = 8, /* rules named in a VERDICT */
+	VERDICT_BYTES_MAX = FRAME_HEADER_BYTES + 64 + REASONS_MAX * (NAME_BYTES_MAX + 2),
 };
 
 /* What a tick gives to a running checkpoint: its budget is theirs together, some 0.1 ms */

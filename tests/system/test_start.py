@@ -32,7 +32,7 @@ def used(events=10):
 USAGE = [
     ("without_options", []), ("without_data", ["--catalogue", "x"]), ("an_unknown_option", ["--data", "x", "--colour", "red"]),
     ("a_word_too_many", ["--data", "x", "more"]), ("an_option_without_value", ["--data"]), ("a_clock_of_its_own", ["--data", "x", "--clock=moon"]),
-    ("a_batch_of_0", ["--data", "x", "--batch", "0"]), ("a_batch_of_257", ["--data", "x", "--batch", "257"]),
+    ("a_batch_of_0", ["--data", "x", "--batch", "0"]), ("a_batch_of_2049", ["--data", "x", "--batch", "2049"]),
     ("a_batch_in_words", ["--data", "x", "--batch", "many"]), ("a_checkpoint_of_0", ["--data", "x", "--checkpoint", "0"]),
     ("a_segment_of_0", ["--data", "x", "--segment", "0"]), ("zero_copy_maybe", ["--data", "x", "--zero-copy=maybe"]),
     ("a_filter_elsewhere", ["--data", "x", "--prefilter=moon"]), ("a_durable_verdict", ["--data", "x", "--verdict=durable"]),

@@ -17,11 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	TAKE_QUOTA = 256,
-	VERDICTS_ROOM = 184 << 10, /* a whole batch of the longest */
-	FRAMES_A_TICK_MAX = 4096
-};
+enum { TAKE_QUOTA = 256, FRAMES_A_TICK_MAX = 4096 };
 
 static const char *const refusal_names[] = { NULL,
 #define X(name, text) #name,
@@ -115,7 +111,8 @@ void ingest_verdict(struct ingest *in, uint16_t peer, const char *frame, uint32_
 		return;
 	memcpy(copy, frame, bytes);
 	copy[offsetof(struct frame_header, flags)] = (char)flags;
-	conn_send(in->conns, conn, copy, bytes);
+	bool sent = conn_send(in->conns, conn, copy, bytes);
+	assert(sent || conn_send_room(conn) == 0); /* room was kept for it, unless the peer has gone */
 }
 
 /* ---- frames of peers ---- */
@@ -151,7 +148,7 @@ static enum take ping_take(struct ingest *in, struct conn *conn, const struct fr
 		ingest_entry_add(in, ENTRY_CLOCK, conn->peer, &clock, sizeof clock, NULL, 0);
 	}
 	/* the room that verdicts of this batch count on is not for PONGs: these are dropped */
-	if (conn->role != CONN_SOURCE || conn_send_room(conn) >= VERDICTS_ROOM + FRAME_HEADER_BYTES)
+	if (conn_send_room(conn) >= conn->answers_bytes + FRAME_HEADER_BYTES)
 		conn_send(in->conns, conn, frame, answer_pong(frame, h->time));
 	return TAKE_NEXT;
 }
@@ -159,7 +156,8 @@ static enum take ping_take(struct ingest *in, struct conn *conn, const struct fr
 /* A source that does not read its answers is not read either. */
 static bool answers_fit(const struct conn *conn, const struct frame_header *h)
 {
-	return !(h->flags & FRAME_VERDICT_WANTED) || conn->peer_gone || conn_send_room(conn) >= VERDICTS_ROOM;
+	return !(h->flags & FRAME_VERDICT_WANTED) || conn->peer_gone ||
+	       conn_send_room(conn) >= conn->answers_bytes + VERDICT_BYTES_MAX;
 }
 
 static bool window_holds(const struct conn *conn, uint64_t events, uint64_t rounded)
@@ -238,6 +236,7 @@ static enum take source_event(struct ingest *in, struct conn *conn, const struct
 		ingest_moved_begin(in, conn->peer);
 		ingest_entry_add(in, ENTRY_FRAME, conn->peer, frame, bytes, NULL, 0);
 		live->expected++;
+		conn->answers_bytes += h->flags & FRAME_VERDICT_WANTED ? VERDICT_BYTES_MAX : 0;
 	}
 	ingest_window_take(in, conn, 1, rounded);
 	return TAKE_NEXT;
@@ -482,6 +481,8 @@ uint32_t ingest_collect(struct ingest *in, struct batch_entry *entries, uint32_t
 	in->entry_max = entry_max;
 	in->alone = in->seal_wanted = in->join_waits = false;
 	in->now_ns = now_ns;
+	for (uint32_t i = 0; i < in->conns->used; i++)
+		in->conns->conn[i].answers_bytes = 0; /* those of the batch before were sent with it */
 	uint64_t frames_before, taken = 0;
 	lives_end(in);
 	do { /* rounds of TAKE_QUOTA frames a connection, while anything moves; dropped frames are bounded too

@@ -71,7 +71,6 @@ __attribute__((warn_unused_result)) int message_make(const struct message_contex
 						     uint32_t subscription_bytes);
 
 /* A VERDICT frame, canonical (flags 0), into out (room at least VERDICT_BYTES_MAX). Returns its length. */
-enum { VERDICT_BYTES_MAX = FRAME_HEADER_BYTES + 64 + REASONS_MAX * (NAME_BYTES_MAX + 2) };
 uint32_t message_verdict(const struct catalogue *c, const struct event *event, void *out);
 
 #endif

@@ -111,7 +111,7 @@ void history_sizes(const struct history *h, struct history_sizes *out);
  * A checkpoint of all that changed since the last one, as records CELL, REF and META "history". The cut, at a
  * tick's edge, says as of when; steps encode at most so many items each, and give true when all is in the
  * records, which are lent until then. Events may come between: what changes before its turn is encoded as it
- * was. Records that do not fit (records->full) make the cut void: all counts as changed.
+ * was; an activation brings a cut to its end. Records that do not fit (records->full) make the cut void: all counts as changed.
  */
 void history_checkpoint_cut(struct history *h, struct records *records);
 bool history_checkpoint_step(struct history *h, uint32_t items_max);

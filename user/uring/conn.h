@@ -88,6 +88,7 @@ struct conn {
 	/* for the stages */
 	uint64_t window_taken, window_acknowledged; /* rounded bytes */
 	uint64_t events_taken, events_acknowledged;
+	uint32_t answers_bytes; /* of what may be sent: promised to verdicts of the batch at hand */
 	uint64_t session;
 };
 
