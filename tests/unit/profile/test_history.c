@@ -2340,6 +2340,26 @@ static void provisional_customers_are_forgotten_after_seven_quiet_days(void **st
 	bank_close(&b);
 }
 
+static void an_event_of_a_known_customer_ends_their_being_provisional(void **state)
+{
+	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false,
+						 .where = 0 } };
+	struct bank b;
+
+	(void)state;
+	bank_open(&b, d, 1);
+	struct history_event e = purchase(&b, 1);
+	e.provisional = true;
+	bank_apply(&b, &e);
+	e.provisional = false;
+	bank_apply(&b, &e);
+	b.now += 8 * DAY;
+	e.time = e.now = b.now;
+	bank_apply(&b, &e);
+	assert_int_equal(b.v.agg[0].i, 3);
+	bank_close(&b);
+}
+
 static void what_has_no_effect_keeps_no_provisional_customer(void **state)
 {
 	static const struct definition d[] = { { AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 0, false,
@@ -2881,6 +2901,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_lost_entry_that_changes_breaks_windows_for_ever_only),
 		cmocka_unit_test(references_are_forgotten_by_age_and_by_number),
 		cmocka_unit_test(provisional_customers_are_forgotten_after_seven_quiet_days),
+		cmocka_unit_test(an_event_of_a_known_customer_ends_their_being_provisional),
 		cmocka_unit_test(what_has_no_effect_keeps_no_provisional_customer),
 		cmocka_unit_test(provisional_customers_keep_their_order_in_a_checkpoint),
 		cmocka_unit_test(settling_shows_in_no_digest),
