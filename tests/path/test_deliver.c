@@ -123,7 +123,7 @@ static void open_until(struct scene *s, uint64_t want)
 	uint64_t open = UINT64_MAX;
 
 	s->h.e->mail.status = status;
-	for (unsigned i = 0; i < 2000 && open != want; i++) {
+	for (unsigned i = 0; i < 50000 && open != want; i++) { /* 10 s: a busy disk is no failure */
 		atomic_store(&s->h.e->mail.kind, MAIL_STATUS);
 		engine_wake(s->h.e);
 		while (atomic_load(&s->h.e->mail.kind) != MAIL_NONE)
