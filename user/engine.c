@@ -650,6 +650,7 @@ int engine_tick(struct engine *e)
 	e->last_had_content = content;
 	e->ticks++;
 	e->entries += count;
+	e->last_entries = count;
 	journal_release(e->journal, number);
 	histogram_add(&e->tick_ns, monotonic_ns() - started);
 	return rc ? rc : 1;

@@ -115,11 +115,11 @@ int64_t core_clock(struct core *core, uint8_t kind, const void *data);
 bool core_has_room(const struct core *core, uint32_t entries);
 /*
  * A checkpoint: begin cuts at a tick's edge and costs the same however much has changed; false: one runs. step
- * puts a slice of the cut into the store's records, once a tick (`all`: what is left of it), and is true when
- * all of it is there; then, and when `batch` is durable, the caller commits.
+ * puts a slice of the cut into the store's records, once a tick of so many entries (UINT32_MAX: what is left of
+ * it), and is true when all of it is there; then, and when `batch` is durable, the caller commits.
  */
 bool core_checkpoint_begin(struct core *core);
-bool core_checkpoint_step(struct core *core, bool all);
+bool core_checkpoint_step(struct core *core, uint32_t entries);
 /* True when a checkpoint has been committed since the last call; *error: it failed (-errno). */
 bool core_checkpoint_poll(struct core *core, int *error);
 

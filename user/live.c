@@ -245,7 +245,7 @@ static int checkpoint_step(struct engine *e, int64_t mono)
 	struct core *core = &e->core;
 	int error = 0;
 
-	bool filled = core->cut == CUT_NONE || core_checkpoint_step(core, false);
+	bool filled = core->cut == CUT_NONE || core_checkpoint_step(core, e->last_entries);
 	if (e->checkpoint_batch && filled && e->durable >= e->checkpoint_batch) {
 		store_checkpoint_commit(core->store);
 		e->checkpoint_batch = 0;

@@ -98,6 +98,7 @@ struct engine {
 	uint64_t sealed;  /* number of the last batch */
 	uint64_t durable; /* last batch whose outputs were released */
 	bool last_had_content;
+	uint32_t last_entries;	       /* of the last tick that took any */
 	int64_t room_said_ns;	       /* monotonic: when the lack of room was last logged */
 	bool journal_waits;	       /* the last tick found no room in the journal */
 	int64_t sealed_ns;	       /* monotonic, of the last batch */

@@ -67,7 +67,7 @@ int live_checkpoint_now(struct engine *e)
 		return rc;
 	if (!core_checkpoint_begin(&e->core))
 		return fail(e, -EBUSY, "checkpoint: could not begin");
-	core_checkpoint_step(&e->core, true);
+	core_checkpoint_step(&e->core, UINT32_MAX);
 	store_checkpoint_commit(e->core.store);
 	return checkpoint_wait(e);
 }

@@ -84,10 +84,11 @@ static bool core_meta_load(struct core *core, const void *value, uint32_t bytes)
 	if (!meta_take(&m, sizeof m, value, bytes))
 		return false;
 	if (m.semantic_version < ENGINE_STATE_VERSION_MIN) {
-		snprintf(core->why, sizeof core->why,
-			 "this store was written under semantic version %llu, this engine reads %d and later: "
-			 "keep it with its own version, import the bank into a new data directory",
-			 (unsigned long long)m.semantic_version, ENGINE_STATE_VERSION_MIN);
+		snprintf(
+			core->why, sizeof core->why,
+			"this store was written under semantic version %llu, this engine reads %d and later: "
+			"keep it with its own version, import the bank into a new data directory",
+			(unsigned long long)m.semantic_version, ENGINE_STATE_VERSION_MIN);
 		return false;
 	}
 	core->next_position = m.next_position;
@@ -345,10 +346,19 @@ bool core_checkpoint_begin(struct core *core)
 	return true;
 }
 
-bool core_checkpoint_step(struct core *core, bool all)
+static uint32_t cells_a_tick(uint32_t entries)
 {
+	uint32_t more = entries * CHECKPOINT_CELLS_AN_ENTRY;
+
+	return more > CHECKPOINT_CELLS_A_TICK ? more : CHECKPOINT_CELLS_A_TICK;
+}
+
+bool core_checkpoint_step(struct core *core, uint32_t entries)
+{
+	bool all = entries == UINT32_MAX;
+
 	if (core->cut == CUT_HISTORY &&
-	    history_checkpoint_step(core->history, all ? UINT32_MAX : CHECKPOINT_CELLS_A_TICK))
+	    history_checkpoint_step(core->history, all ? UINT32_MAX : cells_a_tick(entries)))
 		core->cut = CUT_OUTBOX;
 	if (core->cut == CUT_OUTBOX &&
 	    outbox_checkpoint_step(&core->outbox, all ? UINT32_MAX : CHECKPOINT_CHUNKS_A_TICK))

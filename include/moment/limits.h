@@ -70,12 +70,12 @@ enum {
 	RATES_MAX = 192,
 	PROGRAM_INSTRUCTIONS_MAX = 1024, /* one compiled expression */
 	PROGRAM_DEPTH_MAX = 64,		 /* nesting of an expression */
-	PROGRAM_STEPS_MAX = 16384,	 /* worst case of one that is interpreted, from the sizes of its lists */
-	PROGRAM_VALUES_MAX = 2048,	 /* elements of lists that one makes */
-	PROGRAM_HEIGHT_MAX = 512,	 /* operations on top of each other in one that is interpreted */
-	MACRO_DEPTH_MAX = 8,		 /* exists, all, .. inside of each other */
-	REGEX_INSTRUCTIONS_MAX = 256,	 /* one pattern of matches(); times STRING_BYTES_MAX is its worst case */
-	REGEX_REPEAT_MAX = 1000,	 /* x{n}, as in RE2 */
+	PROGRAM_STEPS_MAX = 16384,    /* worst case of one that is interpreted, from the sizes of its lists */
+	PROGRAM_VALUES_MAX = 2048,    /* elements of lists that one makes */
+	PROGRAM_HEIGHT_MAX = 512,     /* operations on top of each other in one that is interpreted */
+	MACRO_DEPTH_MAX = 8,	      /* exists, all, .. inside of each other */
+	REGEX_INSTRUCTIONS_MAX = 256, /* one pattern of matches(); times STRING_BYTES_MAX is its worst case */
+	REGEX_REPEAT_MAX = 1000,      /* x{n}, as in RE2 */
 };
 
 /* One customer, account */
@@ -96,9 +96,10 @@ enum {
 	VERDICT_BYTES_MAX = FRAME_HEADER_BYTES + 64 + REASONS_MAX * (NAME_BYTES_MAX + 2),
 };
 
-/* What a tick gives to a running checkpoint: its budget is theirs together, some 0.1 ms */
+/* What a tick gives to a running checkpoint */
 enum {
-	CHECKPOINT_CELLS_A_TICK = 512, /* windows and references */
+	CHECKPOINT_CELLS_A_TICK = 512, /* windows and references; more for a longer tick: */
+	CHECKPOINT_CELLS_AN_ENTRY = 2, /* so that a checkpoint ends under any load */
 	CHECKPOINT_CHUNKS_A_TICK = 4,  /* of the outbox: 64 KiB each */
 	CHECKPOINT_PAGES_A_TICK = 4,   /* of legs */
 };

@@ -285,7 +285,7 @@ static void lone_checkpoint(struct lone *l)
 	int error = 0;
 
 	assert_true(core_checkpoint_begin(&l->core));
-	assert_true(core_checkpoint_step(&l->core, true));
+	assert_true(core_checkpoint_step(&l->core, UINT32_MAX));
 	store_checkpoint_commit(l->core.store);
 	while (store_checkpoint_running(l->core.store))
 		if (core_checkpoint_poll(&l->core, &error))
