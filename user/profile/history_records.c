@@ -231,8 +231,8 @@ static bool meta_load(struct history *h, const void *value, uint32_t value_bytes
 		memcpy(&version, value, sizeof version);
 	if (version != META_VERSION) {
 		h->refused = version == 1 || version == 2
-				     ? "its windows are of an older format than this version reads; replay "
-				       "the journal with it from its first base, or start with a new store"
+				     ? "its windows are of an older format than this version reads: keep "
+				       "it with its own version, import the bank into a new data directory"
 				     : NULL;
 		return false;
 	}
