@@ -173,7 +173,7 @@ clean: ## remove build/
 help: ## this list
 	$(Q)grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-bench-quick: deps ## the measurements, under two minutes; writes build/bench/results.json
+bench-quick: deps ## the measurements, some minutes; writes build/bench/results.json
 	$(SUB) all
 	$(Q)$(PYTHON) bench/bench.py --bin $(B) --quick
 

@@ -148,7 +148,7 @@ void live_state_set(struct engine *e);
 void live_hooks_set(struct engine *e);
 void live_clock_set(struct engine *e); /* the pair of readings that a step shows against */
 
-/* One turn: a batch of at most 256 entries through all stages. Returns 1, 0 when there was nothing to do or
+/* One turn: a batch of at most 2,048 entries, through all stages 256 at a time. Returns 1, 0 when there was nothing to do or
  * no room, or -errno. */
 __attribute__((warn_unused_result)) int engine_tick(struct engine *e);
 

@@ -709,3 +709,11 @@ void history_sizes(const struct history *h, struct history_sizes *out)
 		.counted = h->order,
 	};
 }
+
+void history_growing(const struct history *h, struct history_regions *out)
+{
+	*out = (struct history_regions){
+		.cells = &h->windows.pool.region,
+		.indexes = { &h->windows.index.region, &h->refs.table.region },
+	};
+}

@@ -91,14 +91,6 @@ void history_customer_known(struct history *h, uint64_t customer, int64_t now);
 enum { HISTORY_AHEAD = 18 };
 void history_expect(struct history *h, uint64_t customer, uint64_t account);
 
-/*
- * What one customer with one account and one card costs under this catalogue, at so many events a day that
- * all count: bytes in memory and in the store. An upper estimate, for `moment check --memory`; takes memory
- * from the heap while it runs. 0 or -errno.
- */
-__attribute__((warn_unused_result)) int history_memory(const struct catalogue *c, uint32_t events_per_day,
-						       uint64_t *bytes_resident, uint64_t *bytes_stored);
-
 /* Sizes for status: cells, log entries, bytes in use and reserved, references, forgotten references, events
  * that were ever counted. */
 struct history_sizes {
@@ -111,7 +103,8 @@ void history_sizes(const struct history *h, struct history_sizes *out);
  * A checkpoint of all that changed since the last one, as records CELL, REF and META "history". The cut, at a
  * tick's edge, says as of when; steps encode at most so many items each, and give true when all is in the
  * records, which are lent until then. Events may come between: what changes before its turn is encoded as it
- * was; an activation brings a cut to its end. Records that do not fit (records->full) make the cut void: all counts as changed.
+ * was; an activation brings a cut to its end. Records that do not fit (records->full) make the cut void: all
+ * counts as changed.
  */
 void history_checkpoint_cut(struct history *h, struct records *records);
 bool history_checkpoint_step(struct history *h, uint32_t items_max);

@@ -2850,39 +2850,6 @@ static void a_full_checkpoint_loses_no_change(void **state)
 	bank_close(&b);
 }
 
-/* What `moment check --memory` says is no less than what so many customers take, and less than thrice that.
- */
-static void the_estimate_of_memory_holds(void **state)
-{
-	static const struct definition d[] = {
-		{ AGG_COUNT_OF, AGGF_NONE, PER_CUSTOMER, 7 * DAY, false, .where = 0 },
-		{ AGG_SUM, AGGF_AMOUNT, PER_CUSTOMER, 7 * DAY, false, .where = 0 },
-		{ AGG_LAST, AGGF_COUNTRY, PER_CUSTOMER, 0, true, .where = 0 },
-		{ AGG_MAX, AGGF_AMOUNT, PER_ACCOUNT, DAY, true, .where = 0 },
-	};
-	enum { CUSTOMERS_HERE = 50 };
-
-	(void)state;
-	for (int per_day = 1; per_day <= 10; per_day += 3) {
-		struct bank b;
-		struct history_sizes sizes;
-		uint64_t resident, stored;
-		bank_open(&b, d, 4);
-		assert_int_equal(history_memory(&b.c->c, (uint32_t)per_day, &resident, &stored), 0);
-		for (int i = 0; i < 20 * per_day * CUSTOMERS_HERE; i++) {
-			b.now += DAY / (per_day * CUSTOMERS_HERE);
-			struct history_event e = purchase(&b, 5);
-			e.customer = e.account = (uint64_t)(1 + i % CUSTOMERS_HERE);
-			bank_apply(&b, &e);
-		}
-		history_sizes(b.h, &sizes);
-		assert_true(sizes.windows_bytes <= resident * CUSTOMERS_HERE);
-		assert_true(sizes.windows_bytes * 3 > resident * CUSTOMERS_HERE);
-		assert_true(stored < resident);
-		bank_close(&b);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -2914,7 +2881,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(impossible_fields_are_refused),
 		cmocka_unit_test(records_that_do_not_fit_are_refused),
 		cmocka_unit_test(a_full_checkpoint_loses_no_change),
-		cmocka_unit_test(the_estimate_of_memory_holds),
 		cmocka_unit_test(history_gives_what_the_slow_twin_gives),
 	};
 	const char *seed = argc > 1 ? argv[1] : getenv("MOMENT_SEED");
